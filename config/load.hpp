@@ -1,0 +1,41 @@
+// From TOML text to settings, or to every error in it at once. load_text is pure: the environment and secret files come
+// through callbacks; load_file is the thin impure edge.
+#pragma once
+
+#include "config/settings.hpp"
+
+#include <functional>
+
+namespace pg_edge::config {
+
+/// Something wrong (or, as a warning, risky) in a configuration, with the place it stands at.
+struct problem {
+  std::string file;
+  int line = 0; // from 1; 0 when the whole file is meant
+  std::string text;
+  bool warning = false;
+
+  bool operator==(const problem&) const = default;
+};
+
+/// "file:line: error: text".
+std::string to_string(const problem& what);
+
+/// What the outside world holds; nullopt = not set, or not readable.
+struct outside {
+  std::function<std::optional<std::string>(const std::string& name)> environment;
+  std::function<std::optional<std::string>(const std::string& path)> file;
+};
+
+struct load_result {
+  std::shared_ptr<const settings> value; // null if there are errors
+  std::vector<problem> problems;         // errors and warnings, sorted by line
+};
+
+/// Parses and checks a whole configuration. Never throws; all problems are in the result.
+load_result load_text(std::string_view toml, std::string file_name, const outside& world = {});
+
+/// Reads the file, with secrets from the process environment and from files (relative to the file's own folder).
+load_result load_file(const std::string& path);
+
+} // namespace pg_edge::config

@@ -1,0 +1,85 @@
+// Who is served by what: a name to a database, and the settings that hold for one pool after precedence is applied
+// (user over database over tenant over global, as in pgbouncer).
+#pragma once
+
+#include "config/settings.hpp"
+
+#include <utility>
+
+namespace pg_edge::config {
+
+/// Everything a pool needs to know, resolved. Also used for a client's own time-outs and limits (see resolve_pool).
+struct pool_settings {
+  pool_mode mode = pool_mode::session;
+  int pool_size = 0;
+  int min_pool_size = 0;
+  int reserve_pool_size = 0;
+  duration reserve_pool_timeout{};
+  int max_db_connections = 0; // 0 = unlimited, as in the three below
+  int max_db_client_connections = 0;
+  int max_user_connections = 0;
+  int max_user_client_connections = 0;
+  bool server_round_robin = false;
+  int max_prepared_statements = 0;
+
+  duration query_wait_timeout{};
+  duration query_wait_notify{};
+  duration query_timeout{};
+  duration idle_transaction_timeout{};
+  duration transaction_timeout{};
+  duration client_idle_timeout{};
+  duration cancel_wait_timeout{};
+  duration
+      pool_idle_timeout{}; // of a pool behind the "*" database: autodb_idle_timeout unless pool_idle_timeout is set
+
+  duration server_lifetime{};
+  duration server_idle_timeout{};
+  duration server_connect_timeout{};
+  duration server_login_retry{};
+  duration server_check_delay{};
+  std::string server_reset_query;
+  bool server_reset_query_always = false;
+  std::string server_check_query;
+  std::string connect_query;
+  bool server_fast_close = false;
+
+  // -- the target ---------------------------------------------------------------------------------------------------
+  std::string host; // comma list kept; entries that start with '/' are Unix socket directories; never empty
+  host_balance load_balance_hosts = host_balance::round_robin;
+  std::uint16_t port = 0;
+  std::string dbname;
+  std::string server_user;
+  std::string server_secret; // may be empty: trust, or the client's own keys
+  tls_mode server_tls_sslmode = tls_mode::prefer;
+  std::string server_tls_ca_file;
+  std::string server_tls_cert_file;
+  std::string server_tls_key_file;
+  std::string server_tls_protocols;
+  std::string server_tls_ciphers;
+  std::string server_tls13_ciphers;
+  std::vector<std::pair<std::string, std::string>> server_parameters; // start-up parameters of server logins
+
+  bool operator==(const pool_settings&) const = default;
+};
+
+/// Where a client belongs. The pointers live as long as the settings they were found in.
+struct route {
+  const config::tenant* tenant = nullptr;
+  const config::database* database = nullptr; // the fallback "*" when no section has the name
+  const config::user* user = nullptr;         // null when the tenant has no such user
+  std::string database_name;                  // as the client asked; its user name when it named none
+
+  /// The server user of the pool: forced by the database, else the client's own.
+  std::string server_user(std::string_view client_user) const;
+};
+
+/// The tenant, database and user for a login; nullopt when the tenant or the database is not configured.
+std::optional<route> find_route(const settings& all, std::string_view tenant, std::string_view database,
+                                std::string_view user);
+
+/// Applies precedence. For a pool, `who` is the tenant's entry for the server user (null if none); for a client's own
+/// time-outs, mode and limits call it with the client's entry.
+pool_settings resolve_pool(const settings& all, const tenant& owner, const database& target,
+                           std::string_view database_name, std::string_view server_user, const user* who);
+
+} // namespace pg_edge::config

@@ -1,0 +1,87 @@
+// The one list of settings: a row each. Parsing, `check`, SHOW CONFIG, docs/settings.md, the commented example and the
+// "did you mean" hints all walk it.
+#pragma once
+
+#include "config/settings.hpp"
+
+#include <span>
+#include <variant>
+
+namespace pg_edge::config {
+
+/// The sections a setting may stand in, as bits.
+enum section : unsigned {
+  in_global = 1,   // [pg_edge]
+  in_tenant = 2,   // [tenants.T]
+  in_database = 4, // [databases.D] and [tenants.T.databases.D]
+  in_user = 8,     // [users.U] and [tenants.T.users.U]
+};
+
+/// The member a row fills, per section. Its type is the setting's type.
+using settings_member =
+    std::variant<std::monostate, bool settings::*, int settings::*, duration settings::*, std::string settings::*,
+                 std::vector<std::string> settings::*, pool_mode settings::*, auth_type settings::*,
+                 tls_mode settings::*, host_balance settings::*>;
+using overrides_member = std::variant<std::monostate, std::optional<bool> overrides::*, std::optional<int> overrides::*,
+                                      std::optional<duration> overrides::*, std::optional<std::string> overrides::*,
+                                      std::optional<pool_mode> overrides::*, std::optional<tls_mode> overrides::*,
+                                      std::optional<host_balance> overrides::*>;
+using database_member = std::variant<std::monostate, std::string database::*, std::optional<std::string> database::*,
+                                     std::uint16_t database::*>;
+
+/// How the text of a value is checked beyond its type.
+enum class value_rule {
+  none,
+  octal_mode,    // an integer or an octal string
+  milliseconds,  // a duration whose plain numbers are milliseconds
+  tls_protocols, // names of TLS versions
+  readable_file, // must exist when the configuration is loaded
+  secret,        // ${ENV} is substituted, never shown
+};
+
+struct setting_row {
+  std::string_view name;
+  unsigned sections = 0;
+  settings_member global;
+  overrides_member override_;
+  database_member of_database;
+  bool reloadable = true;
+  std::int64_t low = 0; // range of integers
+  std::int64_t high = 0;
+  value_rule rule = value_rule::none;
+  std::string_view group; // heading in the docs
+  std::string_view help;  // one sentence
+};
+
+/// Every setting, in the order of the documentation.
+std::span<const setting_row> setting_rows();
+
+/// A pgbouncer setting that pg_edge knows but does not have, and what to do about it.
+struct absent_row {
+  std::string_view name;
+  unsigned sections = 0;
+  bool harmless = false; // importing it loses nothing
+  std::string_view reason;
+};
+std::span<const absent_row> absent_rows();
+
+/// One line of SHOW CONFIG. Durations are in seconds, booleans 0 or 1, as pgbouncer shows them.
+struct shown_setting {
+  std::string key;
+  std::string value;
+  std::string default_value;
+  bool changeable = false;
+};
+
+/// SHOW CONFIG: the global settings, sorted by name. No secrets.
+std::vector<shown_setting> show(const settings& all);
+
+std::string_view to_string(pool_mode mode);
+std::string_view to_string(auth_type type);
+std::string_view to_string(tls_mode mode);
+std::string_view to_string(host_balance balance);
+
+/// The row of that name which may stand in that section, or null.
+const setting_row* find_row(std::string_view name, section where);
+
+} // namespace pg_edge::config

@@ -1,0 +1,210 @@
+// The settings of a node as immutable, typed values: what a TOML file (load.hpp) turns into and what every actor reads.
+// The defaults stand here and nowhere else: SHOW CONFIG, docs/settings.md and the examples print a fresh `settings{}`.
+// Names, units and meaning are pgbouncer's unless the help sentence in setting_table.cpp says otherwise.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pg_edge::config {
+
+/// When a server connection goes back to its pool.
+enum class pool_mode { session, transaction, statement };
+
+/// How clients prove who they are; pgbouncer's names. `any` is trust without looking at the user name.
+enum class auth_type { any, trust, plain, md5, scram_sha_256 };
+
+/// libpq's sslmode, on either side.
+enum class tls_mode { disable, allow, prefer, require, verify_ca, verify_full };
+
+/// Which host of a comma list a new server connection tries first.
+enum class host_balance { disable, round_robin };
+
+/// Every time span in the settings. Zero means "off" wherever pgbouncer says so.
+using duration = std::chrono::microseconds;
+
+/// The name of the tenant that `[databases]` and `[users]` belong to.
+inline constexpr std::string_view default_tenant_name = "default";
+
+/// The key of the database that answers for names without a section of their own.
+inline constexpr std::string_view fallback_database_name = "*";
+
+/// Settings that a tenant, a database or a user may set for itself; which of them may stand where is in the table.
+struct overrides {
+  std::optional<config::pool_mode> pool_mode;
+  std::optional<int> pool_size; // `default_pool_size` in [pg_edge] and [tenants.T]
+  std::optional<int> min_pool_size;
+  std::optional<int> reserve_pool_size;
+  std::optional<duration> reserve_pool_timeout;
+  std::optional<int> max_db_connections;
+  std::optional<int> max_db_client_connections;
+  std::optional<int> max_user_connections;
+  std::optional<int> max_user_client_connections;
+  std::optional<bool> server_round_robin;
+  std::optional<int> max_prepared_statements;
+  std::optional<host_balance> load_balance_hosts;
+  std::optional<std::string> server_reset_query;
+  std::optional<bool> server_reset_query_always;
+  std::optional<std::string> server_check_query;
+  std::optional<duration> server_check_delay;
+  std::optional<bool> server_fast_close;
+  std::optional<duration> server_lifetime;
+  std::optional<duration> server_idle_timeout;
+  std::optional<duration> server_connect_timeout;
+  std::optional<duration> server_login_retry;
+  std::optional<duration> client_idle_timeout;
+  std::optional<duration> idle_transaction_timeout;
+  std::optional<duration> transaction_timeout;
+  std::optional<duration> query_timeout;
+  std::optional<duration> query_wait_timeout;
+  std::optional<duration> query_wait_notify;
+  std::optional<duration> cancel_wait_timeout;
+  std::optional<duration> pool_idle_timeout;
+  std::optional<tls_mode> server_tls_sslmode;
+  std::optional<std::string> server_tls_ca_file;
+  std::optional<std::string> server_tls_cert_file;
+  std::optional<std::string> server_tls_key_file;
+  bool operator==(const overrides&) const = default;
+};
+
+/// `[databases.NAME]`: where clients that ask for NAME are sent.
+struct database : overrides {
+  std::string name;          // the key; "*" is the fallback
+  std::string host;          // comma list; an entry starting with '/' is a Unix socket directory; empty = 127.0.0.1
+  std::uint16_t port = 5432; //
+  std::string dbname;        // empty: the name the client asked for
+  std::string user;          // forced server user; empty: the client's own
+  std::string password;      // the forced user's secret, resolved; empty: the secret of the `users` entry of that name
+  std::optional<std::string> connect_query;
+  std::optional<std::string> client_encoding;
+  std::optional<std::string> datestyle;
+  std::optional<std::string> timezone;
+  std::optional<std::string> application_name;
+  int line = 0; // where it stands in settings::file; no part of comparisons
+  bool operator==(const database& other) const;
+};
+
+/// `[users.NAME]`: who may log in, and what differs for them.
+struct user : overrides {
+  std::string name;
+  std::string secret; // plain text, "md5" + 32 hex digits, "SCRAM-SHA-256$...", or empty: cannot log in by password
+  int line = 0;
+  bool operator==(const user& other) const;
+};
+
+/// `[tenants.NAME]`, or the default tenant made of the file's top-level databases and users.
+struct tenant : overrides {
+  std::string name;
+  std::map<std::string, database, std::less<>> databases;
+  std::map<std::string, user, std::less<>> users;
+  int line = 0;
+  bool operator==(const tenant& other) const;
+};
+
+struct settings {
+  // -- ours ---------------------------------------------------------------------------------------------------------
+  int reactors = 0; // 0: one per core
+
+  // -- listening ----------------------------------------------------------------------------------------------------
+  std::vector<std::string> listen_addr; // "*" = all addresses; empty = no TCP
+  int listen_port = 6432;
+  int listen_backlog = 128;
+  std::string unix_socket_dir = "/tmp"; // empty = no Unix socket
+  int unix_socket_mode = 0777;
+  std::string unix_socket_group;
+  int max_packet_size = std::numeric_limits<int>::max();
+  bool tcp_keepalive = true;
+  int tcp_keepcnt = 0;
+  duration tcp_keepidle{0};
+  duration tcp_keepintvl{0};
+  duration tcp_user_timeout{0}; // pgbouncer counts this one in milliseconds: so do plain numbers in the file
+
+  // -- pools --------------------------------------------------------------------------------------------------------
+  config::pool_mode pool_mode = config::pool_mode::session;
+  int default_pool_size = 20;
+  int min_pool_size = 0;
+  int reserve_pool_size = 0;
+  duration reserve_pool_timeout = std::chrono::seconds{5};
+  int max_client_conn = 100;
+  int max_db_connections = 0; // 0 = unlimited, as in the three below
+  int max_db_client_connections = 0;
+  int max_user_connections = 0;
+  int max_user_client_connections = 0;
+  bool server_round_robin = false;
+  int max_prepared_statements = 200; // 0: protocol-level statements are not tracked
+  std::vector<std::string> track_extra_parameters{"IntervalStyle"};
+  std::vector<std::string> ignore_startup_parameters;
+  bool application_name_add_host = false;
+  host_balance load_balance_hosts = host_balance::round_robin;
+
+  // -- servers ------------------------------------------------------------------------------------------------------
+  std::string server_reset_query = "DISCARD ALL";
+  bool server_reset_query_always = false;
+  std::string server_check_query;
+  duration server_check_delay = std::chrono::seconds{30};
+  bool server_fast_close = false;
+  duration server_lifetime = std::chrono::seconds{3600};
+  duration server_idle_timeout = std::chrono::seconds{600};
+  duration server_connect_timeout = std::chrono::seconds{15};
+  duration server_login_retry = std::chrono::seconds{15};
+
+  // -- time-outs ----------------------------------------------------------------------------------------------------
+  duration client_login_timeout = std::chrono::seconds{60};
+  duration client_idle_timeout{0};
+  duration idle_transaction_timeout{0};
+  duration transaction_timeout{0};
+  duration query_timeout{0};
+  duration query_wait_timeout = std::chrono::seconds{120};
+  duration query_wait_notify = std::chrono::seconds{5};
+  duration cancel_wait_timeout = std::chrono::seconds{10};
+  duration autodb_idle_timeout = std::chrono::seconds{3600};
+  duration pool_idle_timeout{0};
+
+  // -- authentication -----------------------------------------------------------------------------------------------
+  config::auth_type auth_type = config::auth_type::md5;
+  int scram_iterations = 4096;
+  std::vector<std::string> admin_users;
+  std::vector<std::string> stats_users;
+
+  // -- TLS ----------------------------------------------------------------------------------------------------------
+  tls_mode client_tls_sslmode = tls_mode::disable;
+  std::string client_tls_ca_file;
+  std::string client_tls_cert_file;
+  std::string client_tls_key_file;
+  std::string client_tls_protocols = "secure"; // validated names, comma separated
+  std::string client_tls_ciphers;              // empty = OpenSSL's own list, as in the three below
+  std::string client_tls13_ciphers;
+  std::string client_tls_ecdhcurve = "auto";
+  tls_mode server_tls_sslmode = tls_mode::prefer;
+  std::string server_tls_ca_file;
+  std::string server_tls_cert_file;
+  std::string server_tls_key_file;
+  std::string server_tls_protocols = "secure";
+  std::string server_tls_ciphers;
+  std::string server_tls13_ciphers;
+
+  // -- log ----------------------------------------------------------------------------------------------------------
+  bool log_connections = true;
+  bool log_disconnections = true;
+  bool log_pooler_errors = true;
+  bool log_stats = true;
+  duration stats_period = std::chrono::seconds{60};
+  int verbose = 0;
+
+  // -- who and where ------------------------------------------------------------------------------------------------
+  tenant default_tenant{{}, std::string{default_tenant_name}, {}, {}, 0};
+  std::map<std::string, tenant, std::less<>> tenants; // without the default one
+  std::string file;
+};
+
+/// The tenant of that name; empty and "default" mean the default tenant; null when there is none.
+const tenant* find_tenant(const settings& all, std::string_view name);
+
+} // namespace pg_edge::config
