@@ -34,23 +34,26 @@ enum class value_rule {
   none,
   octal_mode,    // an integer or an octal string
   milliseconds,  // a duration whose plain numbers are milliseconds
+  host_list,     // comma list without empty entries
   tls_protocols, // names of TLS versions
   readable_file, // must exist when the configuration is loaded
-  secret,        // ${ENV} is substituted, never shown
+  secret,        // never shown
+  secret_file,   // a path whose first line is the secret
+  url,           // postgres://..., filling several members
 };
 
 struct setting_row {
   std::string_view name;
   unsigned sections = 0;
-  settings_member global;
-  overrides_member override_;
-  database_member of_database;
+  settings_member global = {};
+  overrides_member override_ = {};
+  database_member of_database = {};
   bool reloadable = true;
-  std::int64_t low = 0; // range of integers
-  std::int64_t high = 0;
+  int low = 0; // range of integers
+  int high = std::numeric_limits<int>::max();
   value_rule rule = value_rule::none;
-  std::string_view group; // heading in the docs
-  std::string_view help;  // one sentence
+  std::string_view group = {}; // heading in the docs
+  std::string_view help = {};  // one sentence
 };
 
 /// Every setting, in the order of the documentation.
@@ -60,10 +63,12 @@ std::span<const setting_row> setting_rows();
 struct absent_row {
   std::string_view name;
   unsigned sections = 0;
-  bool harmless = false; // importing it loses nothing
   std::string_view reason;
 };
 std::span<const absent_row> absent_rows();
+
+/// A global setting's value as SHOW CONFIG prints it.
+std::string global_text(const setting_row& row, const settings& all);
 
 /// One line of SHOW CONFIG. Durations are in seconds, booleans 0 or 1, as pgbouncer shows them.
 struct shown_setting {
@@ -76,12 +81,8 @@ struct shown_setting {
 /// SHOW CONFIG: the global settings, sorted by name. No secrets.
 std::vector<shown_setting> show(const settings& all);
 
-std::string_view to_string(pool_mode mode);
-std::string_view to_string(auth_type type);
-std::string_view to_string(tls_mode mode);
-std::string_view to_string(host_balance balance);
-
 /// The row of that name which may stand in that section, or null.
 const setting_row* find_row(std::string_view name, section where);
+const absent_row* find_absent(std::string_view name, section where);
 
 } // namespace pg_edge::config

@@ -1,0 +1,57 @@
+// The settings of pgbouncer that pg_edge does not have, so that its users are told why instead of "unknown key".
+#include "config/setting_table.hpp"
+
+#include <algorithm>
+
+namespace pg_edge::config {
+
+namespace {
+
+constexpr unsigned global_and_database = in_global | in_database;
+
+constexpr absent_row rows[] = {
+    {"auth_file", in_global, "users stand in [users.NAME] sections (import-pgbouncer converts the file)"},
+    {"auth_hba_file", in_global, "host-based rules are not supported yet"},
+    {"auth_ident_file", in_global, "ident maps are not supported yet"},
+    {"auth_user", global_and_database, "looking users up in the database is not supported yet"},
+    {"auth_query", global_and_database, "looking users up in the database is not supported yet"},
+    {"auth_dbname", global_and_database, "looking users up in the database is not supported yet"},
+    {"auth_ldap_options", in_global, "LDAP is not supported yet"},
+    {"client_tls_dheparams", in_global, "OpenSSL chooses the parameters itself"},
+    {"conffile", in_global, "the file is named on the command line"},
+    {"disable_pqexec", in_global, "refusing the simple protocol is not supported yet"},
+    {"dns_max_ttl", in_global, "names are resolved by the system's resolver at each connection"},
+    {"dns_nxdomain_ttl", in_global, "names are resolved by the system's resolver at each connection"},
+    {"dns_zone_check_period", in_global, "names are resolved by the system's resolver at each connection"},
+    {"job_name", in_global, "the log goes to standard error, where the service manager names it"},
+    {"logfile", in_global, "the log goes to standard error"},
+    {"peer_id", in_global, "peers are not supported yet"},
+    {"pidfile", in_global, "pg_edge runs in the foreground under a service manager"},
+    {"pkt_buf", in_global, "buffers exist only while bytes are in flight and need no size"},
+    {"resolv_conf", in_global, "names are resolved by the system's resolver"},
+    {"sbuf_loopcnt", in_global, "each connection has a fixed byte budget a turn"},
+    {"service_name", in_global, "pg_edge runs in the foreground under a service manager"},
+    {"so_reuseport", in_global, "one process uses all cores (see reactors)"},
+    {"suspend_timeout", in_global, "SUSPEND is not supported yet"},
+    {"syslog", in_global, "the log goes to standard error"},
+    {"syslog_facility", in_global, "the log goes to standard error"},
+    {"syslog_ident", in_global, "the log goes to standard error"},
+    {"tcp_defer_accept", in_global, "it is not supported yet"},
+    {"tcp_socket_buffer", in_global, "the kernel sizes its buffers itself"},
+    {"user", in_global, "pg_edge does not change its user; start it as the one it shall run as"},
+};
+
+} // namespace
+
+std::span<const absent_row> absent_rows() {
+  return rows;
+}
+
+const absent_row* find_absent(std::string_view name, section where) {
+  const auto found = std::find_if(std::begin(rows), std::end(rows), [&](const absent_row& row) {
+    return row.name == name && (row.sections & where) != 0;
+  });
+  return found == std::end(rows) ? nullptr : found;
+}
+
+} // namespace pg_edge::config
