@@ -259,9 +259,11 @@ BOOST_AUTO_TEST_CASE(wire_client_sends_in_pieces_and_copies) {
 BOOST_AUTO_TEST_CASE(wire_client_answers_ssl_and_gss_requests_and_cancels) {
   wire_client asking(postgres::shared().port());
   asking.send(gssenc_request_bytes());
-  BOOST_TEST((asking.read_raw(1) == "N" || asking.last_message().type == 0));
-  asking.send(ssl_request_bytes());
-  BOOST_TEST(asking.read_raw(1) == "S");
+  std::string gss = asking.read_raw(1); // G where the package was built with GSSAPI
+  BOOST_TEST((gss == "N" || gss == "G"));
+  wire_client asking_tls(postgres::shared().port());
+  asking_tls.send(ssl_request_bytes());
+  BOOST_TEST(asking_tls.read_raw(1) == "S");
 
   wire_client client = wire(trust_user);
   client.send(query_bytes("select pg_sleep(60)"));
