@@ -1,0 +1,202 @@
+// The two halves of a relayed conversation: what belongs to a client and travels with it from server to server, and
+// what belongs to a server connection, above all the list of replies it still owes. It exists apart from the rules that
+// change them (exchange.hpp), so that the actors can hold the halves separately.
+#pragma once
+
+#include "protocol/bytes.hpp"
+#include "protocol/session_parameters.hpp"
+#include "protocol/statements.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pg_edge::protocol {
+
+/// Counters of what passed, kept by the owner of the rules.
+struct exchange_counts {
+  std::uint64_t queries = 0;       // ReadyForQuery to a client
+  std::uint64_t transactions = 0;  // ... outside a transaction
+  std::uint64_t client_parses = 0; // Parse from clients
+  std::uint64_t server_parses = 0; // ... and to servers
+  std::uint64_t binds = 0;
+};
+
+/// What a pool's settings mean for the exchange.
+struct exchange_rules {
+  bool share_statements = true; // transaction and statement mode: names are ours on servers
+  std::size_t max_server_statements = 200;
+  statement_cache* cache = nullptr;  // the pool's; set when share_statements is
+  exchange_counts* counts = nullptr; // never null once in use
+};
+
+/// A simple query is looked at whole up to this size; a longer one is relayed as it comes and its tags must do.
+inline constexpr std::size_t whole_query_limit = 64 * 1024;
+/// An unnamed Parse up to this size can be repeated on another server.
+inline constexpr std::size_t kept_unnamed_limit = 256 * 1024;
+/// A named Parse is kept whole, so it has a limit of its own.
+inline constexpr std::size_t named_parse_limit = 16 * 1024 * 1024;
+/// Portal and statement names together.
+inline constexpr std::size_t name_limit = 64 * 1024;
+/// The bytes of a batch kept so that it can be sent again after a stale plan's error.
+inline constexpr std::size_t retry_limit = 64 * 1024;
+
+// -- the client's half
+// -------------------------------------------------------------------------------------------------
+
+/// What a client said that the next server may have to be told again.
+struct client_extras {
+  client_statements statements;
+  bytes unnamed; // body of the last unnamed Parse behind the name; empty: none
+  std::uint64_t unnamed_generation = 0;
+  text_effects_ptr unnamed_effects;
+  text_effects_ptr bound_effects; // of the statement bound last
+};
+
+struct client_session {
+  std::uint64_t id = 0; // unique in the process, for as long as it lives
+  const exchange_rules* rules = nullptr;
+  parameter_values_ptr values;         // what ParameterStatus last told the client
+  parameter_values_ptr startup_values; // ... and said at login: what RESET goes back to
+  startup_profile_ptr profile;         // start-up settings that Postgres does not report
+  bool custom_startup = false;         // the client's start-up values differ from the server's own
+  std::unique_ptr<client_extras> extras;
+
+  std::uint32_t frame_left = 0; // bytes of the present frame still to come ...
+  bool frame_forward = false;   // ... and whether they go to the server
+  bool in_batch = false;        // extended messages since the last Sync
+  bool skip_until_sync = false; // an error was answered here, without a server
+
+  client_extras& more() {
+    if (!extras) extras = std::make_unique<client_extras>();
+    return *extras;
+  }
+};
+
+// -- the server's half
+// -------------------------------------------------------------------------------------------------
+
+enum class reply_kind : std::uint8_t {
+  query,
+  function_call,
+  parse,
+  bind,
+  describe,
+  execute,
+  close,
+  sync,
+  local_parse, // answered by the pooler when its turn comes
+  local_close,
+};
+
+/// How to take back what was noted when a message was sent, should the server skip it.
+struct map_undo {
+  std::string name;
+  client_statement before; // `what` null: the name was unknown
+};
+
+struct owed_reply {
+  reply_kind kind = reply_kind::query;
+  bool ours = false;                 // asked by the pooler: the client does not see the answer
+  bool release_ready = false;        // ours, behind a RESET: its ReadyForQuery goes to the client
+  bool after_copy_end = false;       // a Sync sent behind CopyDone or CopyFail
+  std::uint32_t statement_index = 0; // which statement of a query string is next to complete
+  std::uint64_t epoch = 0;
+  std::uint64_t batch = 0; // the server's batch in which it was sent
+  statement_ptr subject;
+  text_effects_ptr effects;
+  std::unique_ptr<map_undo> undo;
+};
+
+/// A queue that keeps its storage: no allocation once it has grown.
+class owed_queue {
+public:
+  bool empty() const { return head_ == items_.size(); }
+  std::size_t size() const { return items_.size() - head_; }
+  owed_reply& front() { return items_[head_]; }
+  owed_reply& back() { return items_.back(); }
+  owed_reply& at(std::size_t i) { return items_[head_ + i]; }
+  owed_reply& push(reply_kind kind, bool ours = false) {
+    owed_reply& made = items_.emplace_back();
+    made.kind = kind;
+    made.ours = ours;
+    return made;
+  }
+  void pop() {
+    items_[head_] = owed_reply{};
+    if (++head_ == items_.size())
+      clear();
+    else if (head_ >= 256 && head_ * 2 >= items_.size())
+      compact();
+  }
+  void erase(std::size_t i) { items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i)); }
+  void clear() {
+    items_.clear();
+    head_ = 0;
+  }
+
+private:
+  // A pipeline that never runs dry must not grow the storage for ever.
+  void compact() {
+    items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
+    head_ = 0;
+  }
+
+  std::vector<owed_reply> items_;
+  std::size_t head_ = 0;
+};
+
+/// What has been done to a server that the next client must not see.
+struct server_dirt {
+  bool settings = false; // SET that is not mirrored
+  bool prepared = false; // SQL PREPARE under a client's own name
+  bool listening = false;
+  bool other = false;   // cursors WITH HOLD, temporary tables, session locks
+  bool library = false; // LOAD: nothing takes that back
+  bool any() const { return settings || prepared || listening || other || library; }
+};
+
+/// A batch that may meet a stale plan although its client prepared after the change: kept until that is settled.
+struct batch_retry {
+  enum class stage : std::uint8_t { off, recording, complete, failed };
+  stage now = stage::off;
+  int executes = 0;
+  bytes batch;     // the client's own bytes, from the first doubtful message to Sync
+  bytes replaying; // ... while they are on their way a second time
+  statement_ptr subject;
+};
+
+struct server_session {
+  const exchange_rules* rules = nullptr;
+  parameter_values_ptr values; // what the server last reported
+  startup_profile_ptr profile; // which client's start-up settings it carries
+  server_statements statements;
+  owed_queue owed;
+  server_dirt dirt;
+  batch_retry retry;
+
+  char transaction_status = 'I';
+  bool skipping = false;             // after an error in a batch: the server ignores all up to Sync
+  bool copy_in = false;              // the server takes CopyData
+  bool copy_both = false;            // replication
+  std::uint32_t copy_ends_ahead = 0; // CopyDone or CopyFail sent before the server asked
+  std::uint64_t batch = 1;           // rises with every Sync or simple query sent
+  std::uint64_t unnamed_client = 0;  // whose unnamed statement the server holds; 0: none
+  std::uint64_t unnamed_generation = 0;
+  bool reset_all_pending = false; // a RESET was done: the client's start-up values are due
+  std::vector<std::string> reset_pending;
+  bytes own_error;              // body of the ErrorResponse to the pooler's own query
+  bool own_resets_all = false;  // that query contains RESET ALL
+  bool pop_after_frame = false; // the reply is complete when the present frame is
+  std::uint32_t frame_left = 0; // of the present frame to the client
+  bool frame_forward = false;
+
+  /// No reply is owed and none can come for what was sent.
+  bool settled() const { return owed.empty() && !skipping && !copy_in && !copy_both && frame_left == 0; }
+  /// LISTEN binds its client to this server: notifications must reach it.
+  bool pinned() const { return dirt.listening; }
+};
+
+} // namespace pg_edge::protocol

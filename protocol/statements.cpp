@@ -1,0 +1,114 @@
+#include "protocol/statements.hpp"
+
+namespace pg_edge::protocol {
+
+namespace {
+
+std::atomic<std::uint64_t> parse_epoch{1};
+std::atomic<std::uint64_t> last_statement_id{0};
+
+/// The key under which a statement is shared. SQL's typed PREPARE is kept apart: its types are words, not OIDs.
+std::string cache_key(bytes_view text, std::string_view sql_types, bool has_sql_types) {
+  std::string key(text);
+  if (has_sql_types) {
+    key.append("\0sql\0", 5);
+    key.append(sql_types);
+  }
+  return key;
+}
+
+} // namespace
+
+text_effects_ptr effects_of(std::string_view sql, bool truncated) {
+  if (!look(sql).interesting && !truncated) return nullptr;
+  const scan_result scanned = scan(sql, truncated);
+  auto result = std::make_shared<text_effects>();
+  result->complete = scanned.complete;
+  for (const scanned_statement& one : scanned.statements) {
+    result->list.push_back({one.kind, one.name, one.to_default, nullptr});
+    result->leaves_state |= one.leaves_state;
+  }
+  return result;
+}
+
+statement_ptr statement_cache::intern(bytes_view text, std::string_view sql_types, bool has_sql_types) {
+  std::string key = cache_key(text, sql_types, has_sql_types);
+  std::lock_guard guard(mutex_);
+  if (const auto found = by_text_.find(key); found != by_text_.end()) return found->second;
+  auto made = std::make_shared<statement>();
+  made->id = ++last_statement_id;
+  made->server_name = std::string(statement_prefix) + std::to_string(made->id);
+  made->text.assign(text);
+  made->sql_types.assign(sql_types);
+  made->has_sql_types = has_sql_types;
+  made->effects = effects_of(made->query(), false);
+  if (by_text_.size() >= sweep_at_) sweep();
+  by_text_.emplace(std::move(key), made);
+  return made;
+}
+
+statement_ptr statement_cache::find(bytes_view text) {
+  std::lock_guard guard(mutex_);
+  const auto found = by_text_.find(std::string(text));
+  return found == by_text_.end() ? nullptr : found->second;
+}
+
+std::size_t statement_cache::size() const {
+  std::lock_guard guard(mutex_);
+  return by_text_.size();
+}
+
+void statement_cache::sweep() {
+  // Only the cache still holds it: no client and no server knows it any more.
+  std::erase_if(by_text_, [](const auto& item) { return item.second.use_count() == 1; });
+  sweep_at_ = by_text_.size() * 2 + 64;
+}
+
+std::uint64_t next_parse_epoch() {
+  return parse_epoch.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+std::uint64_t present_parse_epoch() {
+  return parse_epoch.load(std::memory_order_relaxed);
+}
+
+server_statements::entry* server_statements::use(const statement& what) {
+  const auto found = by_id_.find(what.id);
+  if (found == by_id_.end()) return nullptr;
+  if (found->second != order_.begin()) order_.splice(order_.begin(), order_, found->second);
+  return &*found->second;
+}
+
+server_statements::entry* server_statements::find(const statement& what) {
+  const auto found = by_id_.find(what.id);
+  return found == by_id_.end() ? nullptr : &*found->second;
+}
+
+server_statements::entry& server_statements::add(statement_ptr what) {
+  const std::uint64_t id = what->id;
+  order_.push_front({std::move(what), 0, 0, false});
+  by_id_[id] = order_.begin();
+  return order_.front();
+}
+
+void server_statements::erase(const statement& what) {
+  const auto found = by_id_.find(what.id);
+  if (found == by_id_.end()) return;
+  order_.erase(found->second);
+  by_id_.erase(found);
+}
+
+statement_ptr server_statements::evict(std::size_t most) {
+  if (by_id_.size() <= most || order_.empty()) return nullptr;
+  statement_ptr last = std::move(order_.back().what);
+  order_.pop_back();
+  by_id_.erase(last->id);
+  return last;
+}
+
+void server_statements::clear() {
+  order_.clear();
+  by_id_.clear();
+}
+
+} // namespace pg_edge::protocol
