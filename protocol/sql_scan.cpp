@@ -1,0 +1,850 @@
+#include "protocol/sql_scan.hpp"
+
+#include "protocol/session_parameters.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+namespace pg_edge::protocol {
+
+namespace {
+
+// -- characters
+// --------------------------------------------------------------------------------------------------------
+
+constexpr char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+constexpr std::uint8_t blank_char = 1;
+constexpr std::uint8_t word_start_char = 2; // also starts the tag of a dollar quote
+constexpr std::uint8_t digit_char = 4;
+constexpr std::uint8_t dollar_char = 8;
+constexpr std::uint8_t word_char = word_start_char | digit_char | dollar_char;
+constexpr std::uint8_t tag_char = word_start_char | digit_char;
+
+constexpr auto char_classes = [] {
+  std::array<std::uint8_t, 256> table{};
+  for (int c = '\t'; c <= '\r'; ++c)
+    table[static_cast<std::size_t>(c)] = blank_char;
+  table[' '] = blank_char;
+  for (int c = 'a'; c <= 'z'; ++c)
+    table[static_cast<std::size_t>(c)] = word_start_char;
+  for (int c = 'A'; c <= 'Z'; ++c)
+    table[static_cast<std::size_t>(c)] = word_start_char;
+  for (int c = '0'; c <= '9'; ++c)
+    table[static_cast<std::size_t>(c)] = digit_char;
+  for (std::size_t c = 128; c < 256; ++c)
+    table[c] = word_start_char;
+  table['_'] = word_start_char;
+  table['$'] = dollar_char;
+  return table;
+}();
+
+constexpr bool is(char c, std::uint8_t classes) {
+  return (char_classes[static_cast<unsigned char>(c)] & classes) != 0;
+}
+
+// `lower_word` is in lower case.
+bool same_word(std::string_view text, std::string_view lower_word) {
+  return text.size() == lower_word.size() &&
+         std::equal(text.begin(), text.end(), lower_word.begin(), [](char a, char b) { return lower(a) == b; });
+}
+
+bool starts_with_word(std::string_view text, std::string_view lower_word) {
+  return text.size() >= lower_word.size() && same_word(text.substr(0, lower_word.size()), lower_word);
+}
+
+// The position after blanks and comments; npos if a comment does not end.
+std::size_t skip_blanks(std::string_view sql, std::size_t at) {
+  while (at < sql.size()) {
+    if (is(sql[at], blank_char)) {
+      ++at;
+    } else if (sql.compare(at, 2, "--") == 0) {
+      at = std::min(sql.find_first_of("\r\n", at), sql.size());
+    } else if (sql.compare(at, 2, "/*") == 0) {
+      std::size_t depth = 0;
+      do {
+        at = sql.find_first_of("*/", at);
+        if (at == std::string_view::npos || at + 1 >= sql.size()) return std::string_view::npos;
+        const bool opens = sql[at] == '/' && sql[at + 1] == '*';
+        const bool closes = sql[at] == '*' && sql[at + 1] == '/';
+        depth = opens ? depth + 1 : closes ? depth - 1 : depth;
+        at += opens || closes ? 2 : 1;
+      } while (depth > 0);
+    } else {
+      break;
+    }
+  }
+  return at;
+}
+
+std::size_t word_end(std::string_view sql, std::size_t at) {
+  while (at < sql.size() && is(sql[at], word_char))
+    ++at;
+  return at;
+}
+
+// -- lexer
+// -------------------------------------------------------------------------------------------------------------
+
+enum class token_kind {
+  end,
+  word,   // identifier or keyword
+  quoted, // "identifier"
+  string, // any string constant
+  other,  // one byte, or a number
+};
+
+struct token {
+  token_kind kind = token_kind::end;
+  std::string_view text;
+
+  bool is_word(std::string_view lower_word) const { return kind == token_kind::word && same_word(text, lower_word); }
+  bool is_char(char c) const { return kind == token_kind::other && text.front() == c; }
+  bool is_name() const { return kind == token_kind::word || kind == token_kind::quoted; }
+  bool assigns() const { return is_char('=') || is_word("to"); }
+};
+
+// Small enough to be copied, which is how one looks ahead.
+class lexer {
+public:
+  lexer(std::string_view sql, bool standard_strings) : sql_{sql}, standard_strings_{standard_strings} {}
+
+  token next() {
+    const auto start = skip_blanks(sql_, at_);
+    if (start == std::string_view::npos) open_ = true;
+    if (start >= sql_.size()) {
+      at_ = sql_.size();
+      return {token_kind::end, sql_.substr(sql_.size())};
+    }
+    at_ = start;
+    const auto kind = advance();
+    return {kind, sql_.substr(start, at_ - start)};
+  }
+
+  token peek() const {
+    auto ahead = *this;
+    return ahead.next();
+  }
+
+  // A quote or comment was open at the end.
+  bool open() const { return open_; }
+
+private:
+  token_kind advance() {
+    const char c = sql_[at_];
+    const char following = at_ + 1 < sql_.size() ? sql_[at_ + 1] : '\0';
+    if (is(c, word_start_char)) {
+      if (lower(c) == 'e' && following == '\'') return string_from(at_ + 1, true);
+      if (lower(c) == 'u' && following == '&' && at_ + 2 < sql_.size()) {
+        if (sql_[at_ + 2] == '\'') return string_from(at_ + 2, false);
+        if (sql_[at_ + 2] == '"') return quoted_from(at_ + 2);
+      }
+      at_ = word_end(sql_, at_);
+      return token_kind::word;
+    }
+    if (c == '\'') return string_from(at_, !standard_strings_);
+    if (c == '"') return quoted_from(at_);
+    if (c == '$' && dollar_string()) return token_kind::string;
+    // Digits only: Postgres reads 1e'...' as a number and a string.
+    if (is(c, digit_char))
+      while (at_ < sql_.size() && is(sql_[at_], digit_char))
+        ++at_;
+    else
+      ++at_;
+    return token_kind::other;
+  }
+
+  token_kind string_from(std::size_t quote, bool backslashes) {
+    auto at = quote + 1;
+    while (true) {
+      at = sql_.find_first_of(backslashes ? std::string_view{"'\\"} : std::string_view{"'"}, at);
+      if (at == std::string_view::npos) break;
+      if (sql_[at] == '\\') {
+        at += 2;
+        continue;
+      }
+      if (at + 1 < sql_.size() && sql_[at + 1] == '\'') {
+        at += 2;
+        continue;
+      }
+      at_ = at + 1;
+      const auto continued = continuation(at_);
+      if (continued == std::string_view::npos) return token_kind::string;
+      at = continued + 1;
+    }
+    return leave_open(token_kind::string);
+  }
+
+  // A string goes on, with its kind of escapes, in a further quote after a line break: the position of that quote.
+  std::size_t continuation(std::size_t at) const {
+    bool line_break = false;
+    while (at < sql_.size()) {
+      if (is(sql_[at], blank_char)) {
+        line_break = line_break || sql_[at] == '\n' || sql_[at] == '\r';
+        ++at;
+      } else if (sql_.compare(at, 2, "--") == 0) {
+        at = std::min(sql_.find_first_of("\r\n", at), sql_.size());
+      } else {
+        break;
+      }
+    }
+    return line_break && at < sql_.size() && sql_[at] == '\'' ? at : std::string_view::npos;
+  }
+
+  token_kind quoted_from(std::size_t quote) {
+    auto at = quote + 1;
+    while ((at = sql_.find('"', at)) != std::string_view::npos) {
+      if (at + 1 >= sql_.size() || sql_[at + 1] != '"') {
+        at_ = at + 1;
+        return token_kind::quoted;
+      }
+      at += 2;
+    }
+    return leave_open(token_kind::quoted);
+  }
+
+  bool dollar_string() {
+    auto at = at_ + 1;
+    if (at < sql_.size() && is(sql_[at], word_start_char))
+      while (at < sql_.size() && is(sql_[at], tag_char))
+        ++at;
+    if (at >= sql_.size() || sql_[at] != '$') return false;
+    const auto delimiter = sql_.substr(at_, at + 1 - at_);
+    const auto closing = sql_.find(delimiter, at + 1);
+    if (closing == std::string_view::npos)
+      leave_open(token_kind::string);
+    else
+      at_ = closing + delimiter.size();
+    return true;
+  }
+
+  token_kind leave_open(token_kind kind) {
+    open_ = true;
+    at_ = sql_.size();
+    return kind;
+  }
+
+  std::string_view sql_;
+  std::size_t at_ = 0;
+  bool standard_strings_;
+  bool open_ = false;
+};
+
+// -- what to look for anywhere in a text
+// -------------------------------------------------------------------------------
+
+// Looked for anywhere, in strings and comments too: who wraps one of these in a string may well have it run.
+constexpr auto state_words = std::to_array<std::string_view>({
+    "set_config",
+    "set_limit",     // of pg_trgm, sets a parameter
+    "advisory_lock", // pg_advisory_lock, pg_try_advisory_lock, ..._shared; the ..._xact_lock ones end by themselves
+    "u&\"",          // an identifier that may spell any of these
+});
+
+// Only a hint that the statement has to be read token by token: TEMP, TEMPORARY, pg_temp.
+constexpr std::string_view temporary_word = "temp";
+
+// Where a two-byte sign of one of the words above, or a ';', was found.
+struct sighting {
+  std::size_t state_word = std::string_view::npos;
+  std::size_t temporary = std::string_view::npos;
+  std::size_t semicolon = std::string_view::npos;
+};
+
+bool word_at(std::string_view text, std::size_t start, std::string_view lower_word) {
+  return start < text.size() && starts_with_word(text.substr(start), lower_word);
+}
+
+// Each word is recognized by the rarest pair of letters in it; here is one such pair's first byte.
+void examine(std::string_view text, std::size_t at, sighting& seen) {
+  const auto note = [](std::size_t& where, std::size_t found) { where = std::min(where, found); };
+  switch (lower(text[at])) {
+  case ';':
+    note(seen.semicolon, at);
+    break;
+  case '_':
+    if (at >= 3 && (word_at(text, at - 3, state_words[0]) || word_at(text, at - 3, state_words[1])))
+      note(seen.state_word, at - 3);
+    if (at >= 8 && word_at(text, at - 8, state_words[2])) note(seen.state_word, at - 8);
+    break;
+  case '&':
+    if (at >= 1 && word_at(text, at - 1, state_words[3])) note(seen.state_word, at - 1);
+    break;
+  case 'm':
+    if (at >= 2 && word_at(text, at - 2, temporary_word)) note(seen.temporary, at - 2);
+    break;
+  default:
+    break;
+  }
+}
+
+// Sixteen bytes at a time. Plain vector types, which g++ and clang turn into the machine's own.
+using lanes = std::uint8_t __attribute__((vector_size(16)));
+
+constexpr lanes all(char c) {
+  const auto b = static_cast<std::uint8_t>(c);
+  return lanes{b, b, b, b, b, b, b, b, b, b, b, b, b, b, b, b};
+}
+
+lanes load(const char* from) {
+  lanes result;
+  std::memcpy(&result, from, sizeof result);
+  return result;
+}
+
+bool any_sign(const char* from) {
+  constexpr lanes case_bit = all(0x20);
+  const lanes first = load(from);
+  const lanes second = load(from + 1) | case_bit;
+  const auto underscore = (first == all('_')) & ((second == all('c')) | (second == all('l')));
+  const auto temporary = ((first | case_bit) == all('m')) & (second == all('p'));
+  const auto unicode = (first == all('&')) & (second == all('"'));
+  const auto found = underscore | temporary | unicode | (first == all(';'));
+  std::uint64_t halves[2];
+  static_assert(sizeof halves == sizeof found);
+  std::memcpy(halves, &found, sizeof halves);
+  return (halves[0] | halves[1]) != 0;
+}
+
+// With `first_only` it may stop at the first word or at a ';' that is followed by more.
+sighting sight(std::string_view text, bool first_only) {
+  sighting seen;
+  const auto enough = [&] {
+    if (!first_only) return false;
+    return seen.state_word != std::string_view::npos || seen.temporary != std::string_view::npos ||
+           seen.semicolon != std::string_view::npos;
+  };
+  std::size_t at = 0;
+  for (; at + sizeof(lanes) < text.size(); at += sizeof(lanes)) {
+    if (!any_sign(text.data() + at)) continue;
+    for (std::size_t i = at; i < at + sizeof(lanes); ++i)
+      examine(text, i, seen);
+    if (enough()) return seen;
+  }
+  for (; at < text.size(); ++at)
+    examine(text, at, seen);
+  return seen;
+}
+
+// Words that tell a DO block which leaves state behind. It is told too often (UPDATE ... SET), which costs a reset.
+constexpr auto block_words = std::to_array<std::string_view>(
+    {"set", "reset", "listen", "unlisten", "temp", "temporary", "prepare", "deallocate", "discard", "load", "declare"});
+
+bool block_leaves_state(std::string_view text) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (!is(text[at], word_start_char)) continue;
+    const auto end = word_end(text, at);
+    const auto word = text.substr(at, end - at);
+    if (std::any_of(block_words.begin(), block_words.end(), [&](auto known) { return same_word(word, known); }))
+      return true;
+    at = end;
+  }
+  return false;
+}
+
+// CREATE [OR REPLACE] [LOCAL] TEMP ..., INTO [TEMPORARY], anything in the schema pg_temp.
+bool makes_temporary(lexer in) {
+  enum { nothing, create, into } after = nothing;
+  bool found = false;
+  bool dropped_on_commit = false;
+  token before;
+  for (auto now = in.next(); now.kind != token_kind::end; before = now, now = in.next()) {
+    if (now.is_name() && fold_identifier(now.text).starts_with("pg_temp")) return true;
+    if (now.is_word("create")) {
+      after = create;
+    } else if (now.is_word("into")) {
+      after = before.is_word("insert") || before.is_word("merge") ? nothing : into;
+    } else if (now.is_word("temp") || now.is_word("temporary")) {
+      if (after == into) return true;
+      found = found || after == create;
+      after = nothing;
+    } else if (now.is_word("drop") && before.is_word("commit")) {
+      dropped_on_commit = true;
+    } else if (!now.is_word("or") && !now.is_word("replace") && !now.is_word("local") && !now.is_word("global")) {
+      after = nothing;
+    }
+  }
+  return found && !dropped_on_commit;
+}
+
+// -- statements
+// --------------------------------------------------------------------------------------------------------
+
+std::string_view trimmed_from(std::string_view text, const char* from) {
+  return text.substr(static_cast<std::size_t>(from - text.data()));
+}
+
+const char* end_of(std::string_view text) {
+  return text.data() + text.size();
+}
+
+// The rest of a statement, from the next token on (the text of a statement ends with a token).
+std::string_view rest_of(const scanned_statement& statement, const lexer& in) {
+  return trimmed_from(statement.text, in.peek().text.data());
+}
+
+bool take_name(scanned_statement& statement, lexer& in) {
+  const auto name = in.peek();
+  if (!name.is_name()) return false;
+  in.next();
+  statement.name_token = name.text;
+  statement.name = fold_identifier(name.text);
+  return true;
+}
+
+// A parameter name may have dots: plpgsql.check_asserts.
+void take_parameter_name(scanned_statement& statement, lexer& in) {
+  if (!take_name(statement, in)) return;
+  while (in.peek().is_char('.')) {
+    in.next();
+    const auto part = in.peek();
+    if (!part.is_name()) break;
+    in.next();
+    statement.name += '.' + fold_identifier(part.text);
+    statement.name_token = {statement.name_token.data(),
+                            static_cast<std::size_t>(end_of(part.text) - statement.name_token.data())};
+  }
+  statement.name = canonical_parameter_name(statement.name);
+}
+
+void name_by_syntax(scanned_statement& statement, const token& first, const token& last, std::string_view name) {
+  statement.name_token = {first.text.data(), static_cast<std::size_t>(end_of(last.text) - first.text.data())};
+  statement.name = name;
+}
+
+// Parameters that SET and RESET know by words of their own.
+struct parameter_syntax {
+  std::string_view first;
+  std::string_view second; // empty: one word
+  std::string_view name;
+  std::string_view default_word; // stands for DEFAULT
+  bool value_may_lack;           // ... and then it is the default
+};
+constexpr auto parameter_syntaxes = std::to_array<parameter_syntax>({
+    {"time", "zone", "timezone", "local", false},
+    {"names", "", "client_encoding", "", true},
+    {"schema", "", "search_path", "", false},
+    {"role", "", "role", "", false},
+    {"session", "authorization", "session_authorization", "", false},
+    {"xml", "option", "xmloption", "", false},
+    {"transaction", "isolation", "transaction_isolation", "", false}, // RESET TRANSACTION ISOLATION LEVEL
+});
+
+const parameter_syntax* take_parameter_syntax(scanned_statement& statement, lexer& in) {
+  auto ahead = in;
+  const auto first = ahead.next();
+  for (const auto& row : parameter_syntaxes) {
+    if (!first.is_word(row.first)) continue;
+    auto after = ahead;
+    const auto last = row.second.empty() ? first : after.next();
+    if (!row.second.empty() && !last.is_word(row.second)) continue;
+    // SET role TO x is the plain syntax.
+    if (after.peek().assigns() || after.peek().is_char('.')) continue;
+    name_by_syntax(statement, first, last, row.name);
+    in = after;
+    return &row;
+  }
+  return nullptr;
+}
+
+void parse_set(scanned_statement& statement, lexer in) {
+  statement.kind = statement_kind::set;
+  auto ahead = in;
+  const auto scope = ahead.next();
+  const auto second = ahead.peek();
+  const bool plain = second.assigns() || second.is_char('.'); // SET local.x TO 1 names a parameter
+  if (!plain && (scope.is_word("transaction") || scope.is_word("constraints"))) {
+    statement.kind = statement_kind::set_local;
+    return;
+  }
+  if (!plain && scope.is_word("local")) statement.kind = statement_kind::set_local;
+  if (!plain && scope.is_word("session") && second.is_word("characteristics")) {
+    statement.leaves_state = true;
+    return;
+  }
+  if (!plain && (scope.is_word("local") || (scope.is_word("session") && !second.is_word("authorization")))) in.next();
+  const auto* syntax = take_parameter_syntax(statement, in);
+  if (!syntax) {
+    take_parameter_name(statement, in);
+    if (in.peek().assigns()) in.next();
+  }
+  statement.body = rest_of(statement, in);
+  const auto value = in.next();
+  const bool single = in.peek().kind == token_kind::end;
+  statement.to_default = single && (value.is_word("default") ||
+                                    (syntax && !syntax->default_word.empty() && value.is_word(syntax->default_word)) ||
+                                    (syntax && syntax->value_may_lack && value.kind == token_kind::end));
+}
+
+void parse_reset(scanned_statement& statement, lexer in) {
+  statement.kind = statement_kind::reset;
+  if (in.peek().is_word("all"))
+    statement.kind = statement_kind::reset_all;
+  else if (!take_parameter_syntax(statement, in))
+    take_parameter_name(statement, in);
+}
+
+void parse_prepare(scanned_statement& statement, lexer in) {
+  auto ahead = in;
+  if (ahead.next().is_word("transaction") && ahead.peek().kind == token_kind::string) {
+    statement.kind = statement_kind::prepare_transaction;
+    return;
+  }
+  statement.kind = statement_kind::prepare;
+  if (!take_name(statement, in)) return;
+  if (in.peek().is_char('(')) {
+    const auto* from = end_of(in.next().text);
+    std::size_t depth = 1;
+    auto now = in.next();
+    for (; now.kind != token_kind::end; now = in.next()) {
+      if (now.is_char('(')) ++depth;
+      if (now.is_char(')') && --depth == 0) break;
+    }
+    statement.types = {from, static_cast<std::size_t>(now.text.data() - from)};
+  }
+  if (in.next().is_word("as")) statement.body = rest_of(statement, in);
+}
+
+void parse_execute(scanned_statement& statement, lexer in) {
+  statement.kind = statement_kind::execute;
+  if (take_name(statement, in)) statement.body = rest_of(statement, in);
+}
+
+void parse_deallocate(scanned_statement& statement, lexer in) {
+  statement.kind = statement_kind::deallocate;
+  auto ahead = in;
+  if (ahead.next().is_word("prepare") && ahead.peek().kind != token_kind::end) in = ahead;
+  if (in.peek().is_word("all"))
+    statement.kind = statement_kind::deallocate_all;
+  else
+    take_name(statement, in);
+}
+
+void parse_discard(scanned_statement& statement, lexer in) {
+  statement.kind = in.peek().is_word("all") ? statement_kind::discard_all : statement_kind::discard;
+}
+
+void parse_listen(scanned_statement& statement, lexer in) {
+  statement.kind = statement_kind::listen;
+  take_name(statement, in);
+}
+
+void parse_unlisten(scanned_statement& statement, lexer in) {
+  statement.kind = in.peek().is_char('*') ? statement_kind::unlisten_all : statement_kind::unlisten;
+  take_name(statement, in);
+}
+
+void parse_declare(scanned_statement& statement, lexer in) {
+  statement.kind = statement_kind::declare_cursor;
+  take_name(statement, in);
+  token before;
+  // WITH HOLD stands before FOR; a query may have the words too, at worst one reset too many.
+  for (auto now = in.next(); now.kind != token_kind::end; before = now, now = in.next())
+    if (now.is_word("hold") && before.is_word("with")) statement.leaves_state = true;
+}
+
+void parse_load(scanned_statement& statement, lexer) {
+  statement.kind = statement_kind::load;
+}
+
+void parse_do(scanned_statement& statement, lexer) {
+  statement.leaves_state = statement.leaves_state || block_leaves_state(statement.text);
+}
+
+// CREATE TABLE name ... AS EXECUTE name: the first AS outside of parentheses.
+void parse_create(scanned_statement& statement, lexer in) {
+  std::size_t depth = 0;
+  for (auto now = in.next(); now.kind != token_kind::end; now = in.next()) {
+    if (now.is_char('(')) ++depth;
+    if (now.is_char(')') && depth > 0) --depth;
+    if (depth > 0 || !now.is_word("as")) continue;
+    if (in.next().is_word("execute")) parse_execute(statement, in);
+    return;
+  }
+}
+
+void parse_explain(scanned_statement& statement, lexer in) {
+  if (in.peek().is_char('(')) {
+    std::size_t depth = 0;
+    for (auto now = in.next(); now.kind != token_kind::end; now = in.next()) {
+      if (now.is_char('(')) ++depth;
+      if (now.is_char(')') && --depth == 0) break;
+    }
+  }
+  auto now = in.next();
+  while (now.is_word("analyze") || now.is_word("analyse") || now.is_word("verbose"))
+    now = in.next();
+  if (now.is_word("execute")) parse_execute(statement, in);
+  if (now.is_word("create")) parse_create(statement, in);
+}
+
+void parse_begin(scanned_statement& statement, lexer) {
+  statement.kind = statement_kind::begin;
+}
+
+void parse_start(scanned_statement& statement, lexer in) {
+  if (in.peek().is_word("transaction")) statement.kind = statement_kind::begin;
+}
+
+void parse_commit(scanned_statement& statement, lexer in) {
+  if (!in.peek().is_word("prepared")) statement.kind = statement_kind::commit;
+}
+
+void parse_rollback(scanned_statement& statement, lexer in) {
+  if (in.peek().is_word("prepared")) return;
+  if (in.peek().is_word("work") || in.peek().is_word("transaction")) in.next();
+  statement.kind = in.peek().is_word("to") ? statement_kind::savepoint : statement_kind::rollback;
+}
+
+void parse_savepoint(scanned_statement& statement, lexer) {
+  statement.kind = statement_kind::savepoint;
+}
+
+// The statements that are known by their first word, by the length of that word.
+struct head_row {
+  std::string_view word;
+  bool interesting; // to look()
+  void (*parse)(scanned_statement&, lexer);
+};
+constexpr auto heads = std::to_array<head_row>({
+    {"do", true, parse_do},
+    {"set", true, parse_set},
+    {"end", false, parse_commit},
+    {"load", true, parse_load},
+    {"reset", true, parse_reset},
+    {"begin", false, parse_begin},
+    {"start", false, parse_start},
+    {"abort", false, parse_rollback},
+    {"listen", true, parse_listen},
+    {"create", true, parse_create},
+    {"commit", false, parse_commit},
+    {"prepare", true, parse_prepare},
+    {"execute", true, parse_execute},
+    {"discard", true, parse_discard},
+    {"declare", true, parse_declare},
+    {"explain", true, parse_explain},
+    {"release", false, parse_savepoint},
+    {"unlisten", true, parse_unlisten},
+    {"rollback", false, parse_rollback},
+    {"savepoint", false, parse_savepoint},
+    {"deallocate", true, parse_deallocate},
+});
+static_assert(std::is_sorted(heads.begin(), heads.end(),
+                             [](const head_row& a, const head_row& b) { return a.word.size() < b.word.size(); }),
+              "head_of looks only at the rows of the right length");
+
+constexpr std::size_t longest_head = heads.back().word.size();
+
+// first_head_of_length[n] is the first row whose word has n letters or more.
+constexpr auto first_head_of_length = [] {
+  std::array<std::uint8_t, longest_head + 2> table{};
+  for (std::size_t length = 0; length < table.size(); ++length)
+    for (const auto& row : heads)
+      if (row.word.size() < length) ++table[length];
+  return table;
+}();
+
+const head_row* head_of(std::string_view word) {
+  if (word.size() > longest_head) return nullptr;
+  for (std::size_t i = first_head_of_length[word.size()]; i < first_head_of_length[word.size() + 1]; ++i)
+    if (lower(word.front()) == heads[i].word.front() && same_word(word, heads[i].word)) return &heads[i];
+  return nullptr;
+}
+
+scanned_statement classify(std::string_view text, bool standard_strings) {
+  scanned_statement statement;
+  statement.text = text;
+  const auto seen = sight(text, false);
+  statement.leaves_state = seen.state_word != std::string_view::npos;
+  lexer in{text, standard_strings};
+  if (seen.temporary != std::string_view::npos && makes_temporary(in)) statement.leaves_state = true;
+  const auto first = in.next();
+  if (first.kind != token_kind::word) return statement;
+  if (const auto* head = head_of(first.text)) head->parse(statement, in);
+  return statement;
+}
+
+// Knows where a statement ends: at a ';' outside of parentheses and of the BEGIN ATOMIC body of a routine.
+class statement_border {
+public:
+  // Whether the token is the ';' that ends the statement.
+  bool ends_with(const token& now) {
+    if (now.is_char('(')) ++parentheses_;
+    if (now.is_char(')') && parentheses_ > 0) --parentheses_;
+    if (now.is_char(';')) return parentheses_ == 0 && blocks_ == 0;
+    if (now.kind == token_kind::word && parentheses_ == 0) follow_word(now);
+    before_ = now;
+    ++tokens_;
+    return false;
+  }
+
+private:
+  // CREATE [OR REPLACE] FUNCTION
+  static constexpr std::size_t routine_words = 4;
+
+  void follow_word(const token& now) {
+    if (tokens_ == 0) creates_ = now.is_word("create");
+    if (creates_ && tokens_ < routine_words && (now.is_word("function") || now.is_word("procedure"))) routine_ = true;
+    if (!routine_) return;
+    const bool opens = blocks_ > 0 ? now.is_word("case") : now.is_word("atomic") && before_.is_word("begin");
+    if (opens) ++blocks_;
+    if (blocks_ > 0 && now.is_word("end")) --blocks_;
+  }
+
+  std::size_t parentheses_ = 0;
+  std::size_t blocks_ = 0;
+  std::size_t tokens_ = 0;
+  token before_;
+  bool creates_ = false;
+  bool routine_ = false;
+};
+
+} // namespace
+
+scan_result scan(std::string_view sql, bool truncated, bool standard_strings) {
+  scan_result result;
+  lexer in{sql, standard_strings};
+  statement_border border;
+  const char* from = nullptr;
+  const char* to = nullptr;
+  const auto finish = [&] {
+    if (from) result.statements.push_back(classify({from, static_cast<std::size_t>(to - from)}, standard_strings));
+    from = nullptr;
+    border = {};
+  };
+  for (auto now = in.next(); now.kind != token_kind::end; now = in.next()) {
+    if (border.ends_with(now)) {
+      finish();
+      continue;
+    }
+    if (!from) from = now.text.data();
+    to = end_of(now.text);
+  }
+  finish();
+  result.complete = !truncated && !in.open();
+  return result;
+}
+
+quick_look look(std::string_view sql) {
+  const auto start = skip_blanks(sql, 0);
+  if (start == std::string_view::npos) return {false}; // one open comment, which Postgres refuses
+  const auto text = sql.substr(start);
+  if (!text.empty() && is(text.front(), word_start_char)) {
+    const auto* head = head_of(text.substr(0, word_end(text, 0)));
+    if (head && head->interesting) return {true};
+  }
+  const auto seen = sight(text, true);
+  if (seen.state_word != std::string_view::npos || seen.temporary != std::string_view::npos) return {true};
+  if (seen.semicolon == std::string_view::npos) return {false};
+  // A ';' at the end is no second statement.
+  auto more = text.substr(seen.semicolon);
+  while (!more.empty() && (more.front() == ';' || is(more.front(), blank_char)))
+    more.remove_prefix(1);
+  return {!more.empty() || seen.semicolon == 0};
+}
+
+std::string replace_names(std::string_view sql, std::span<const name_replacement> replacements) {
+  std::string result;
+  result.reserve(sql.size() + replacements.size() * max_identifier_bytes);
+  const char* at = sql.data();
+  for (const auto& replacement : replacements) {
+    const auto token = replacement.name_token;
+    // Through std::less, since a token of another text may be compared here.
+    const std::less<const char*> before;
+    if (token.empty() || before(token.data(), at) || before(end_of(sql), end_of(token))) continue;
+    result.append(at, token.data());
+    result += quote_identifier(replacement.identifier);
+    at = end_of(token);
+  }
+  result.append(at, end_of(sql));
+  return result;
+}
+
+std::string fold_identifier(std::string_view written) {
+  std::string name;
+  if (written.size() >= 2 && written.front() == '"' && written.back() == '"') {
+    written = written.substr(1, written.size() - 2);
+    for (std::size_t i = 0; i < written.size(); ++i) {
+      name += written[i];
+      if (written[i] == '"') ++i;
+    }
+  } else {
+    name = written;
+    std::transform(name.begin(), name.end(), name.begin(), lower);
+  }
+  if (name.size() > max_identifier_bytes) {
+    std::size_t cut = max_identifier_bytes;
+    while (cut > 0 && (static_cast<unsigned char>(name[cut]) & 0xc0) == 0x80)
+      --cut;
+    name.resize(cut);
+  }
+  return name;
+}
+
+// -- command tags
+// --------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct tag_row {
+  std::string_view tag;
+  tag_effect effect;
+};
+// Whole tags; of several that begin alike each stands for itself alone.
+constexpr auto tags = std::to_array<tag_row>({
+    {"SET", tag_effect::set},
+    {"SET CONSTRAINTS", tag_effect::none}, // ends with the transaction
+    {"RESET", tag_effect::reset},
+    {"LISTEN", tag_effect::listen},
+    {"UNLISTEN", tag_effect::unlisten},
+    {"PREPARE", tag_effect::prepare},
+    {"PREPARE TRANSACTION", tag_effect::prepare_transaction},
+    {"DEALLOCATE", tag_effect::deallocate},
+    {"DEALLOCATE ALL", tag_effect::deallocate_all},
+    {"DISCARD ALL", tag_effect::discard_all},
+    {"DISCARD", tag_effect::discard},
+    {"DISCARD PLANS", tag_effect::discard},
+    {"DISCARD SEQUENCES", tag_effect::discard},
+    {"DISCARD TEMP", tag_effect::discard},
+    {"DECLARE CURSOR", tag_effect::declare_cursor},
+    {"CLOSE CURSOR", tag_effect::close_cursor},
+    {"CLOSE CURSOR ALL", tag_effect::close_cursor},
+    {"LOAD", tag_effect::load},
+    {"BEGIN", tag_effect::begin},
+    {"START TRANSACTION", tag_effect::begin},
+    {"COMMIT", tag_effect::commit},
+    {"ROLLBACK", tag_effect::rollback},
+    {"SAVEPOINT", tag_effect::savepoint},
+    {"RELEASE", tag_effect::savepoint},
+    {"DO", tag_effect::procedural},
+    {"CALL", tag_effect::procedural},
+});
+// Tags by their first word, the blank included.
+constexpr auto tag_families = std::to_array<tag_row>({
+    {"CREATE ", tag_effect::ddl},
+    {"ALTER ", tag_effect::ddl},
+    {"DROP ", tag_effect::ddl},
+});
+// The tags of nearly every query.
+constexpr auto common_tags = std::to_array<std::string_view>({"SELECT ", "INSERT ", "UPDATE ", "DELETE "});
+
+} // namespace
+
+tag_effect classify_tag(std::string_view command_tag) {
+  constexpr std::size_t common_length = common_tags.front().size();
+  if (command_tag.size() > common_length)
+    for (const auto common : common_tags)
+      if (std::memcmp(command_tag.data(), common.data(), common_length) == 0) return tag_effect::none;
+  for (const auto& row : tags)
+    if (row.tag == command_tag) return row.effect;
+  for (const auto& row : tag_families)
+    if (command_tag.starts_with(row.tag)) return row.effect;
+  return tag_effect::none;
+}
+
+} // namespace pg_edge::protocol
