@@ -1,0 +1,188 @@
+#include "protocol/errors.hpp"
+
+#include "protocol/messages.hpp"
+
+namespace pg_edge::protocol {
+
+namespace {
+
+using enum error_code;
+
+constexpr std::string_view error = "ERROR";
+constexpr std::string_view fatal = "FATAL";
+
+// Where Postgres or pgbouncer has an error for the same thing, its wording and SQLSTATE are kept: drivers and people
+// know them. A SQLSTATE that drivers retry on (53300, 57P01, 57P03, 25P0x, 57014) is used only where it is certain that
+// nothing was or will be committed; 08006 says that nobody knows.
+constexpr error_row rows[] = {
+    // -- start-up
+    {startup_packet_invalid, "startup_packet_invalid", "08P01", fatal, "invalid startup packet: {0}",
+     "The peer does not speak the Postgres protocol as pg_edge knows it; check that host and port are meant for it."},
+    {startup_packet_too_long, "startup_packet_too_long", "08P01", fatal,
+     "invalid length of startup packet: {0} bytes, the limit is {1}",
+     "Shorten the start-up parameters, \"options\" above all, or SET them after connecting."},
+    {unsupported_protocol, "unsupported_protocol", "0A000", fatal,
+     "unsupported frontend protocol {0}: server supports 3.0 to 3.2",
+     "Use a driver that speaks protocol 3 (Postgres 7.4 or newer)."},
+    {invalid_options, "invalid_options", "42601", fatal, "{0}",
+     "The start-up parameter \"options\" takes settings as -c name=value or --name=value."},
+    {ssl_required, "ssl_required", "28000", fatal, "SSL required",
+     "This listener takes encrypted connections only; connect with sslmode=require or stronger."},
+    {direct_tls_without_alpn, "direct_tls_without_alpn", "08P01", fatal,
+     "received direct SSL connection request without ALPN protocol negotiation extension",
+     "Offer the ALPN protocol \"postgresql\", or connect with sslnegotiation=postgres."},
+    {replication_needs_session_mode, "replication_needs_session_mode", "0A000", fatal,
+     "replication connection to database \"{0}\" refused: its pool mode is {1}",
+     "A replication connection keeps its server to itself; set pool_mode = \"session\" for this database or user."},
+    // -- login
+    {no_user_name, "no_user_name", "28000", fatal, "no PostgreSQL user name specified in startup packet",
+     "Give a user in the connection string."},
+    {no_such_database, "no_such_database", "3D000", fatal, "database \"{0}\" does not exist",
+     "Add it to the [databases] of pg_edge, or connect to one that is there."},
+    // The same for a wrong password and an unknown user: the answer must not tell which users exist.
+    {password_failed, "password_failed", "28P01", fatal, "password authentication failed for user \"{0}\"",
+     "Check user name and password as pg_edge knows them."},
+    {not_allowed, "not_allowed", "28000", fatal, "user \"{0}\" is not allowed to connect to database \"{1}\"",
+     "The configuration of pg_edge does not let this user in here."},
+    {unsupported_auth, "unsupported_auth", "28000", fatal,
+     "authentication with {0} is not possible here: {1} is needed",
+     "Use a driver that offers the method, or store a secret that serves the one it offers."},
+    {invalid_auth_response, "invalid_auth_response", "08P01", fatal, "malformed authentication message: {0}",
+     "The client's answer does not follow the protocol; suspect the driver."},
+    // Not 57014, which Postgres has for this: drivers take it for a query that was cancelled.
+    {client_login_timeout, "client_login_timeout", "57P05", fatal,
+     "terminating connection because the login was not finished within {0} s",
+     "The limit is client_login_timeout; look for a client that hangs between start-up and password."},
+    // -- limits and the queue
+    {too_many_clients, "too_many_clients", "53300", fatal, "sorry, too many clients already: {0} is {1}",
+     "Close idle clients, or raise {0} in {2}."},
+    // 53300, not pgbouncer's 08P01: no server connection was free, which is nobody's protocol error, and since the
+    // query
+    // never left pg_edge a retry is safe. FATAL since the client's later messages depend on the one that was refused.
+    {query_wait_timeout, "query_wait_timeout", "53300", fatal,
+     "query_wait_timeout: no server connection of pool {1} became free within {0} s",
+     "Nothing was sent to the server. Look for long transactions in the pool, or raise its pool_size or "
+     "query_wait_timeout."},
+    {canceled_while_waiting, "canceled_while_waiting", "57014", error, "canceling statement due to user request",
+     "The statement was still waiting for a server connection; it was not run."},
+    {prepared_statement_too_large, "prepared_statement_too_large", "54000", error,
+     "prepared statement of {0} bytes is too large, the limit is {1}",
+     "Send large values as parameters, or the statement as a simple query."},
+    // -- time-outs
+    // pg_edge cancels the statement and closes the server, but may not see which of the two came first.
+    {query_timeout, "query_timeout", "08006", fatal,
+     "query_timeout: no answer within {0} s; whether the statement took effect is unknown",
+     "Check before repeating it. The limit is query_timeout; prefer statement_timeout, which Postgres enforces "
+     "exactly."},
+    {idle_transaction_timeout, "idle_transaction_timeout", "25P03", fatal,
+     "terminating connection due to idle-in-transaction timeout",
+     "The transaction was idle for {0} s and is rolled back. The limit is idle_transaction_timeout."},
+    {transaction_timeout, "transaction_timeout", "25P04", fatal, "terminating connection due to transaction timeout",
+     "The transaction was open for {0} s and is rolled back. The limit is transaction_timeout."},
+    // While a statement runs it may be the COMMIT itself, so a rollback cannot be promised.
+    {transaction_timeout_unknown, "transaction_timeout_unknown", "08006", fatal,
+     "transaction_timeout: the transaction lasted over {0} s; whether it was committed is unknown",
+     "A statement was running when the limit, transaction_timeout, was reached. Check before repeating it."},
+    {client_idle_timeout, "client_idle_timeout", "57P05", fatal, "terminating connection due to idle-session timeout",
+     "The client was idle for {0} s, outside a transaction. The limit is client_idle_timeout."},
+    // -- the server's side
+    {server_connect_failed, "server_connect_failed", "08001", fatal, "cannot connect to server {0}: {1}",
+     "Nothing was sent to the server. Check that it runs and is reachable from the pg_edge host."},
+    {server_login_failed, "server_login_failed", "08001", fatal, "login to server {0} failed: {1}",
+     "Nothing was sent to the server. Check the user and password pg_edge has for this database."},
+    {server_lost_idle, "server_lost_idle", "57P01", fatal, "server connection lost: {0}",
+     "No statement was running and no transaction was open; connect again."},
+    {server_lost, "server_lost", "08006", fatal,
+     "server connection lost while a statement or transaction was open: {0}; whether it took effect is unknown",
+     "Check before repeating it; look in the server's log for the reason."},
+    {server_protocol, "server_protocol", "08006", fatal,
+     "server broke the protocol: {0}; whether the statement took effect is unknown",
+     "Check before repeating it, and report this: pg_edge did not understand the server."},
+    // -- the client's messages
+    {invalid_message_type, "invalid_message_type", "08P01", fatal, "invalid frontend message type {0}",
+     "Client and pg_edge lost step, so the connection is closed; suspect the driver."},
+    {invalid_message_length, "invalid_message_length", "08P01", fatal, "invalid message length: {0} states {1} bytes",
+     "Client and pg_edge lost step, so the connection is closed; suspect the driver."},
+    {invalid_message_format, "invalid_message_format", "08P01", error, "invalid message format: {0}",
+     "The body of the message does not have the fields the protocol lists; suspect the driver."},
+    {unexpected_message, "unexpected_message", "08P01", fatal, "unexpected message {0}: {1} was awaited",
+     "The protocol does not allow this message here; suspect the driver."},
+    // pgbouncer's text with a SQLSTATE that says what it is: not a protocol error, a feature this mode lacks.
+    {transaction_in_statement_mode, "transaction_in_statement_mode", "0A000", fatal,
+     "transaction blocks not allowed in statement pooling mode",
+     "Use pool_mode = \"transaction\" for this database or user."},
+    {no_such_statement, "no_such_statement", "26000", error, "prepared statement \"{0}\" does not exist",
+     "Parse it on this connection first; names are each client's own."},
+    {no_unnamed_statement, "no_unnamed_statement", "26000", error, "unnamed prepared statement does not exist",
+     "Send Parse with an empty name first."},
+    {statement_exists, "statement_exists", "42P05", error, "prepared statement \"{0}\" already exists",
+     "Close it first, or use another name."},
+    // -- the node and its console
+    {shutting_down, "shutting_down", "57P01", fatal, "terminating connection due to administrator command",
+     "pg_edge is shutting down; no transaction was open. Connect again."},
+    {not_accepting, "not_accepting", "57P03", fatal, "pg_edge is shutting down and takes no new connections",
+     "Connect again in a moment, or to another node."},
+    {out_of_memory, "out_of_memory", "53200", fatal, "out of memory: {0}",
+     "pg_edge is near its memory limit; retry later with smaller results or fewer clients."},
+    {console_syntax, "console_syntax", "42601", error, "invalid command: {0}", "SHOW HELP lists the commands."},
+    {console_permission, "console_permission", "42501", error, "user \"{0}\" may not run {1}",
+     "Log in as one of admin_users; stats_users may only SHOW."},
+    {console_unsupported, "console_unsupported", "0A000", error, "the console does not support {0}",
+     "Send console commands as simple queries, one at a time."},
+    {internal, "internal", "XX000", fatal, "internal error: {0}",
+     "This is a defect of pg_edge; please report it with the log around this moment."},
+};
+
+constexpr bool in_order() {
+  for (std::size_t i = 0; i < std::size(rows); ++i)
+    if (static_cast<std::size_t>(rows[i].code) != i) return false;
+  return std::size(rows) == static_cast<std::size_t>(internal) + 1;
+}
+static_assert(in_order(), "row_of() uses the code as an index");
+
+} // namespace
+
+std::span<const error_row> error_rows() {
+  return rows;
+}
+
+const error_row& row_of(error_code code) {
+  return rows[static_cast<std::size_t>(code)];
+}
+
+std::string fill_in(std::string_view text, std::initializer_list<std::string_view> args) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool placeholder =
+        text[i] == '{' && i + 2 < text.size() && text[i + 1] >= '0' && text[i + 1] <= '9' && text[i + 2] == '}';
+    if (!placeholder) {
+      out.push_back(text[i]);
+      continue;
+    }
+    // Arguments are copied, never looked into: a user named "{1}" stays that.
+    const auto index = static_cast<std::size_t>(text[i + 1] - '0');
+    out.append(index < args.size() ? args.begin()[index] : std::string_view("?"));
+    i += 2;
+  }
+  return out;
+}
+
+std::string error_text(error_code code, std::initializer_list<std::string_view> args) {
+  return fill_in(row_of(code).message, args);
+}
+
+bytes make_error(error_code code, std::initializer_list<std::string_view> args) {
+  const error_row& row = row_of(code);
+  const std::string message = fill_in(row.message, args);
+  const std::string hint = fill_in(row.hint, args);
+  return encode(
+      error_response{{{'S', row.severity}, {'V', row.severity}, {'C', row.sqlstate}, {'M', message}, {'H', hint}}});
+}
+
+bytes make_notice(std::string_view message, std::string_view hint) {
+  notice_response notice{{{'S', "NOTICE"}, {'V', "NOTICE"}, {'C', "00000"}, {'M', message}}};
+  if (!hint.empty()) notice.fields.emplace_back('H', hint);
+  return encode(notice);
+}
+
+} // namespace pg_edge::protocol

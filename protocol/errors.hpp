@@ -1,0 +1,96 @@
+// Every error pg_edge itself sends to a client, once, as a table. An operator who meets one reads what happened, why,
+// and what to do; a driver reads a SQLSTATE that never calls an unknown outcome safe to retry.
+#pragma once
+
+#include "protocol/bytes.hpp"
+
+#include <initializer_list>
+#include <span>
+
+namespace pg_edge::protocol {
+
+/// One name a row of the table in errors.cpp, in the same order.
+enum class error_code : std::uint8_t {
+  // start-up
+  startup_packet_invalid,  // {0} what is wrong with it
+  startup_packet_too_long, // {0} its length, {1} the limit
+  unsupported_protocol,    // {0} the version asked for
+  invalid_options,         // {0} the text parse_options gave
+  ssl_required,
+  direct_tls_without_alpn,
+  replication_needs_session_mode, // {0} database, {1} its pool mode
+  // login
+  no_user_name,
+  no_such_database,      // {0} database
+  password_failed,       // {0} user
+  not_allowed,           // {0} user, {1} database
+  unsupported_auth,      // {0} what the client (or the stored secret) offers, {1} what would be needed
+  invalid_auth_response, // {0} what is wrong with it
+  client_login_timeout,  // {0} seconds
+  // limits and the queue
+  too_many_clients,   // {0} setting, {1} its value, {2} where it is set
+  query_wait_timeout, // {0} seconds, {1} the pool
+  canceled_while_waiting,
+  prepared_statement_too_large, // {0} bytes, {1} the limit
+  // time-outs
+  query_timeout,               // {0} seconds
+  idle_transaction_timeout,    // {0} seconds
+  transaction_timeout,         // {0} seconds
+  transaction_timeout_unknown, // {0} seconds
+  client_idle_timeout,         // {0} seconds
+  // the server's side
+  server_connect_failed, // {0} host:port, {1} reason
+  server_login_failed,   // {0} host:port, {1} the server's own message
+  server_lost_idle,      // {0} reason or the server's own last message
+  server_lost,           // {0} reason or the server's own last message
+  server_protocol,       // {0} what the server sent
+  // the client's messages
+  invalid_message_type,   // {0} the type byte as a number
+  invalid_message_length, // {0} message name, {1} the length
+  invalid_message_format, // {0} message name
+  unexpected_message,     // {0} message name, {1} what was awaited
+  transaction_in_statement_mode,
+  no_such_statement, // {0} name
+  no_unnamed_statement,
+  statement_exists, // {0} name
+  // the node and its console
+  shutting_down,
+  not_accepting,
+  out_of_memory,       // {0} what for
+  console_syntax,      // {0} what was not understood
+  console_permission,  // {0} user, {1} command
+  console_unsupported, // {0} what was tried
+  internal,            // {0} what happened
+};
+
+struct error_row {
+  error_code code;
+  std::string_view name; // as in error_code: for logs and metrics
+  std::string_view sqlstate;
+  std::string_view severity; // "ERROR": the session goes on; "FATAL": pg_edge closes it after this
+  std::string_view message;  // {0}, {1}, {2} stand for arguments; the same in hint
+  std::string_view hint;
+};
+
+/// All rows, in the order of error_code.
+std::span<const error_row> error_rows();
+
+const error_row& row_of(error_code code);
+
+inline bool is_fatal(error_code code) {
+  return row_of(code).severity == "FATAL";
+}
+
+/// `text` with {0} to {9} replaced by the arguments; a placeholder without one becomes "?".
+std::string fill_in(std::string_view text, std::initializer_list<std::string_view> args);
+
+/// The message of an error with its arguments in place, without the hint: for the log.
+std::string error_text(error_code code, std::initializer_list<std::string_view> args = {});
+
+/// A whole ErrorResponse frame: severity (S, V), SQLSTATE (C), message (M), hint (H).
+bytes make_error(error_code code, std::initializer_list<std::string_view> args = {});
+
+/// A whole NoticeResponse frame of severity NOTICE and SQLSTATE 00000; an empty hint is left out.
+bytes make_notice(std::string_view message, std::string_view hint = {});
+
+} // namespace pg_edge::protocol
