@@ -38,8 +38,7 @@ bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-// -- tables
-// ------------------------------------------------------------------------------------------------------------
+// -- tables ---------------------------------------------------------------------------------------------------------
 
 // Parameters that no client can SET, and session_authorization, which belongs to the server connection: a client that
 // could carry it along would choose whom it is on every server.
@@ -107,8 +106,7 @@ bool contains(const Table& table, std::string_view name) {
 
 } // namespace
 
-// -- parameter values
-// ---------------------------------------------------------------------------------------------------
+// -- parameter values -----------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -197,8 +195,7 @@ bool follows_client(std::string_view name) {
   return !contains(not_settable, name);
 }
 
-// -- start-up
-// ----------------------------------------------------------------------------------------------------------
+// -- start-up -------------------------------------------------------------------------------------------------------
 
 std::string canonical_parameter_name(std::string_view name) {
   std::string result{name};
@@ -227,56 +224,6 @@ startup_parameter_kind classify_startup_parameter(std::string_view name) {
     if (row.name == name) return row.kind;
   if (name.starts_with(protocol_extension_prefix)) return startup_parameter_kind::protocol_extension;
   return follows_client(name) ? startup_parameter_kind::guc : startup_parameter_kind::not_settable;
-}
-
-namespace {
-
-std::vector<std::string> split_switches(std::string_view options) {
-  std::vector<std::string> words;
-  bool in_word = false;
-  for (std::size_t i = 0; i < options.size(); ++i) {
-    if (is_blank(options[i])) {
-      in_word = false;
-      continue;
-    }
-    if (!in_word) words.emplace_back();
-    in_word = true;
-    // A backslash takes the next byte as it is; one at the very end stands for nothing.
-    if (options[i] == '\\' && ++i == options.size()) break;
-    words.back() += options[i];
-  }
-  return words;
-}
-
-} // namespace
-
-startup_options parse_startup_options(std::string_view options) {
-  startup_options result;
-  const auto words = split_switches(options);
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    std::string_view assignment = words[i];
-    const auto shown = words[i];
-    if (assignment.starts_with("--")) {
-      assignment.remove_prefix(2);
-    } else if (assignment == "-c" && i + 1 < words.size()) {
-      assignment = words[++i];
-    } else if (assignment.starts_with("-c") && assignment.size() > 2) {
-      assignment.remove_prefix(2);
-    } else {
-      result.error = "invalid command-line argument for server process: " + shown;
-      return result;
-    }
-    const auto equals = assignment.find('=');
-    if (equals == std::string_view::npos || equals == 0) {
-      result.error = (shown.starts_with("--") ? "--" : "-c ") + std::string{assignment.substr(0, equals)} +
-                     (equals == 0 ? " requires a parameter name" : " requires a value");
-      return result;
-    }
-    std::string name{assignment.substr(0, equals)};
-    std::replace(name.begin(), name.end(), '-', '_');
-    result.settings.emplace_back(canonical_parameter_name(name), assignment.substr(equals + 1));
-  }
-  return result;
 }
 
 bool in_list(std::string_view comma_list, std::string_view name) {
@@ -341,8 +288,7 @@ std::optional<int> server_version_number(std::string_view server_version) {
   return *major * 10000 + second * 100 + dotted();
 }
 
-// -- SQL
-// ---------------------------------------------------------------------------------------------------------------
+// -- SQL ------------------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -15,23 +15,23 @@ namespace pg_edge::protocol {
 
 using parameter = std::pair<std::string, std::string>; // name, value
 
-// Parameters as reported by ParameterStatus. Names are compared without case and keep the spelling of the first set().
+/// Parameters as reported by ParameterStatus. Names are compared without case and keep the spelling of the first set().
 class parameter_values {
 public:
-  // Empty if there is none; find() tells the two apart.
+  /// Empty if there is none; find() tells the two apart.
   std::string_view get(std::string_view name) const;
   const std::string* find(std::string_view name) const;
 
-  // Adds or replaces. Only while the set is being built: afterwards it is shared and const.
+  /// Adds or replaces. Only while the set is being built: afterwards it is shared and const.
   void set(std::string_view name, std::string_view value);
 
-  // In the order of the lower-case names.
+  /// In the order of the lower-case names.
   std::vector<parameter>::const_iterator begin() const { return entries_.begin(); }
   std::vector<parameter>::const_iterator end() const { return entries_.end(); }
   std::size_t size() const { return entries_.size(); }
   bool empty() const { return entries_.empty(); }
 
-  // Names without case, values exactly.
+  /// Names without case, values exactly.
   friend bool operator==(const parameter_values& a, const parameter_values& b);
   std::size_t hash() const;
 
@@ -41,15 +41,15 @@ private:
 
 using parameter_values_ptr = std::shared_ptr<const parameter_values>;
 
-// `base` with one value changed; `base` itself when nothing changes. A null base is an empty set.
+/// `base` with one value changed; `base` itself when nothing changes. A null base is an empty set.
 parameter_values_ptr with(const parameter_values_ptr& base, std::string_view name, std::string_view value);
 
-// Makes equal sets one object, so that a million clients with the same parameters share one. One per reactor: it is not
-// safe to use from several threads.
+/// Makes equal sets one object, so that a million clients with the same parameters share one. One per reactor: it is
+/// not safe to use from several threads.
 class parameter_interner {
 public:
   parameter_values_ptr intern(const parameter_values_ptr& values);
-  // Entries kept, those of sets that are gone included (they are dropped as the table grows).
+  /// Entries kept, those of sets that are gone included (they are dropped as the table grows).
   std::size_t size() const { return known_.size(); }
 
 private:
@@ -59,12 +59,12 @@ private:
   std::size_t sweep_at_ = 64;
 };
 
-// Whether a reported parameter is the client's to change and so follows it from server to server. False for what cannot
-// be SET (server_version, server_encoding, in_hot_standby ...) or belongs to the server connection
-// (session_authorization).
+/// Whether a reported parameter is the client's to change and so follows it from server to server. False for what
+/// cannot be SET (server_version, server_encoding, in_hot_standby ...) or belongs to the server connection
+/// (session_authorization).
 bool follows_client(std::string_view name);
 
-// What a client asked for at start-up and ParameterStatus does not report.
+/// What a client asked for at start-up and ParameterStatus does not report.
 struct startup_profile {
   std::vector<parameter> gucs; // canonical names, each once, sorted
 
@@ -73,36 +73,36 @@ struct startup_profile {
 
 using startup_profile_ptr = std::shared_ptr<const startup_profile>;
 
-// Canonical names, last wins, sorted.
+/// Canonical names, last wins, sorted.
 startup_profile make_startup_profile(const std::vector<parameter>& settings);
 
-// The SQL (one simple query, ASCII only) that takes a server connection from (have, have_profile) to (want,
-// want_profile); empty when nothing differs. Null `have`: nothing is known of the server, all of `want` is set. Null
-// `want`: reported parameters stay as they are. Null profiles are empty ones.
-// - A reported parameter that the client has no value for is RESET, as is a profile entry the client does not have. So
-// a
-//   server connection must not have been started with a client's profile in its own start-up packet.
-// - Profile entries that are reported too are left to the reported values.
-// - As one simple query it is one transaction: if Postgres refuses one setting, none was changed.
-// - Quoting does not depend on the server's standard_conforming_strings or client_encoding; values beyond ASCII are
-// taken
-//   to be in the client_encoding that is wanted.
+/// The SQL (one simple query, ASCII only) that takes a server connection from (have, have_profile) to (want,
+/// want_profile); empty when nothing differs. Null `have`: nothing is known of the server, all of `want` is set. Null
+/// `want`: reported parameters stay as they are. Null profiles are empty ones.
+/// - A reported parameter that the client has no value for is RESET, as is a profile entry the client does not have. So
+/// a
+///   server connection must not have been started with a client's profile in its own start-up packet.
+/// - Profile entries that are reported too are left to the reported values.
+/// - As one simple query it is one transaction: if Postgres refuses one setting, none was changed.
+/// - Quoting does not depend on the server's standard_conforming_strings or client_encoding; values beyond ASCII are
+/// taken
+///   to be in the client_encoding that is wanted.
 std::string restore_sql(const parameter_values* have, const startup_profile* have_profile, const parameter_values* want,
                         const startup_profile* want_profile);
 
-// A string constant, right with standard_conforming_strings on and off (E'' if there is a backslash). The value must be
-// ASCII or in an encoding in which no byte of a longer character is ASCII (UTF-8, not SJIS).
+/// A string constant, right with standard_conforming_strings on and off (E'' if there is a backslash). The value must
+/// be ASCII or in an encoding in which no byte of a longer character is ASCII (UTF-8, not SJIS).
 std::string quote_literal(std::string_view value);
-// Always in quotes, so that no keyword needs to be known.
+/// Always in quotes, so that no keyword needs to be known.
 std::string quote_identifier(std::string_view name);
 
-// Lower case, and the present name of parameters that Postgres knows by an old one.
+/// Lower case, and the present name of parameters that Postgres knows by an old one.
 std::string canonical_parameter_name(std::string_view name);
 
 enum class startup_parameter_kind {
   user,
   database,
-  options, // command-line switches: see parse_startup_options
+  options, // command-line switches: see parse_options in protocol/startup.hpp
   replication,
   protocol_extension, // _pq_.*
   guc,                // any other name: a run-time parameter
@@ -110,23 +110,15 @@ enum class startup_parameter_kind {
 };
 startup_parameter_kind classify_startup_parameter(std::string_view name);
 
-struct startup_options {
-  std::vector<parameter> settings; // in the order given, canonical names
-  std::string error;               // empty: understood; otherwise what was wrong, for the message to the client
-};
-
-// The value of the start-up parameter `options`: -c a=b, -ca=b, --a=b, separated by blanks, backslash escapes. Other
-// switches of the postgres program are an error.
-startup_options parse_startup_options(std::string_view options);
-
-// Whether a comma list such as ignore_startup_parameters names `name`; blanks and case do not count.
+/// Whether a comma list such as ignore_startup_parameters names `name`; blanks and case do not count.
 bool in_list(std::string_view comma_list, std::string_view name);
 
-// What Postgres makes of an application_name: cut to 63 bytes (at a UTF-8 character), then bytes that are not printable
-// ASCII become '?' before version 16 and \xHH from there on. `server_version_num` as in SHOW server_version_num.
+/// What Postgres makes of an application_name: cut to 63 bytes (at a UTF-8 character), then bytes that are not
+/// printable ASCII become '?' before version 16 and \xHH from there on. `server_version_num` as in SHOW
+/// server_version_num.
 std::string canonical_application_name(std::string_view value, int server_version_num);
 
-// "15.3 (Debian ...)" -> 150003, "9.6.24" -> 90624, "17beta1" -> 170000; nothing if it is not a version.
+/// "15.3 (Debian ...)" -> 150003, "9.6.24" -> 90624, "17beta1" -> 170000; nothing if it is not a version.
 std::optional<int> server_version_number(std::string_view server_version);
 
 } // namespace pg_edge::protocol

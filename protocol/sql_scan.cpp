@@ -1,6 +1,7 @@
 #include "protocol/sql_scan.hpp"
 
 #include "protocol/session_parameters.hpp"
+#include "protocol/sql_lexer.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,233 +11,11 @@
 
 namespace pg_edge::protocol {
 
+using namespace sql;
+
 namespace {
 
-// -- characters
-// --------------------------------------------------------------------------------------------------------
-
-constexpr char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-constexpr std::uint8_t blank_char = 1;
-constexpr std::uint8_t word_start_char = 2; // also starts the tag of a dollar quote
-constexpr std::uint8_t digit_char = 4;
-constexpr std::uint8_t dollar_char = 8;
-constexpr std::uint8_t word_char = word_start_char | digit_char | dollar_char;
-constexpr std::uint8_t tag_char = word_start_char | digit_char;
-
-constexpr auto char_classes = [] {
-  std::array<std::uint8_t, 256> table{};
-  for (int c = '\t'; c <= '\r'; ++c)
-    table[static_cast<std::size_t>(c)] = blank_char;
-  table[' '] = blank_char;
-  for (int c = 'a'; c <= 'z'; ++c)
-    table[static_cast<std::size_t>(c)] = word_start_char;
-  for (int c = 'A'; c <= 'Z'; ++c)
-    table[static_cast<std::size_t>(c)] = word_start_char;
-  for (int c = '0'; c <= '9'; ++c)
-    table[static_cast<std::size_t>(c)] = digit_char;
-  for (std::size_t c = 128; c < 256; ++c)
-    table[c] = word_start_char;
-  table['_'] = word_start_char;
-  table['$'] = dollar_char;
-  return table;
-}();
-
-constexpr bool is(char c, std::uint8_t classes) {
-  return (char_classes[static_cast<unsigned char>(c)] & classes) != 0;
-}
-
-// `lower_word` is in lower case.
-bool same_word(std::string_view text, std::string_view lower_word) {
-  return text.size() == lower_word.size() &&
-         std::equal(text.begin(), text.end(), lower_word.begin(), [](char a, char b) { return lower(a) == b; });
-}
-
-bool starts_with_word(std::string_view text, std::string_view lower_word) {
-  return text.size() >= lower_word.size() && same_word(text.substr(0, lower_word.size()), lower_word);
-}
-
-// The position after blanks and comments; npos if a comment does not end.
-std::size_t skip_blanks(std::string_view sql, std::size_t at) {
-  while (at < sql.size()) {
-    if (is(sql[at], blank_char)) {
-      ++at;
-    } else if (sql.compare(at, 2, "--") == 0) {
-      at = std::min(sql.find_first_of("\r\n", at), sql.size());
-    } else if (sql.compare(at, 2, "/*") == 0) {
-      std::size_t depth = 0;
-      do {
-        at = sql.find_first_of("*/", at);
-        if (at == std::string_view::npos || at + 1 >= sql.size()) return std::string_view::npos;
-        const bool opens = sql[at] == '/' && sql[at + 1] == '*';
-        const bool closes = sql[at] == '*' && sql[at + 1] == '/';
-        depth = opens ? depth + 1 : closes ? depth - 1 : depth;
-        at += opens || closes ? 2 : 1;
-      } while (depth > 0);
-    } else {
-      break;
-    }
-  }
-  return at;
-}
-
-std::size_t word_end(std::string_view sql, std::size_t at) {
-  while (at < sql.size() && is(sql[at], word_char))
-    ++at;
-  return at;
-}
-
-// -- lexer
-// -------------------------------------------------------------------------------------------------------------
-
-enum class token_kind {
-  end,
-  word,   // identifier or keyword
-  quoted, // "identifier"
-  string, // any string constant
-  other,  // one byte, or a number
-};
-
-struct token {
-  token_kind kind = token_kind::end;
-  std::string_view text;
-
-  bool is_word(std::string_view lower_word) const { return kind == token_kind::word && same_word(text, lower_word); }
-  bool is_char(char c) const { return kind == token_kind::other && text.front() == c; }
-  bool is_name() const { return kind == token_kind::word || kind == token_kind::quoted; }
-  bool assigns() const { return is_char('=') || is_word("to"); }
-};
-
-// Small enough to be copied, which is how one looks ahead.
-class lexer {
-public:
-  lexer(std::string_view sql, bool standard_strings) : sql_{sql}, standard_strings_{standard_strings} {}
-
-  token next() {
-    const auto start = skip_blanks(sql_, at_);
-    if (start == std::string_view::npos) open_ = true;
-    if (start >= sql_.size()) {
-      at_ = sql_.size();
-      return {token_kind::end, sql_.substr(sql_.size())};
-    }
-    at_ = start;
-    const auto kind = advance();
-    return {kind, sql_.substr(start, at_ - start)};
-  }
-
-  token peek() const {
-    auto ahead = *this;
-    return ahead.next();
-  }
-
-  // A quote or comment was open at the end.
-  bool open() const { return open_; }
-
-private:
-  token_kind advance() {
-    const char c = sql_[at_];
-    const char following = at_ + 1 < sql_.size() ? sql_[at_ + 1] : '\0';
-    if (is(c, word_start_char)) {
-      if (lower(c) == 'e' && following == '\'') return string_from(at_ + 1, true);
-      if (lower(c) == 'u' && following == '&' && at_ + 2 < sql_.size()) {
-        if (sql_[at_ + 2] == '\'') return string_from(at_ + 2, false);
-        if (sql_[at_ + 2] == '"') return quoted_from(at_ + 2);
-      }
-      at_ = word_end(sql_, at_);
-      return token_kind::word;
-    }
-    if (c == '\'') return string_from(at_, !standard_strings_);
-    if (c == '"') return quoted_from(at_);
-    if (c == '$' && dollar_string()) return token_kind::string;
-    // Digits only: Postgres reads 1e'...' as a number and a string.
-    if (is(c, digit_char))
-      while (at_ < sql_.size() && is(sql_[at_], digit_char))
-        ++at_;
-    else
-      ++at_;
-    return token_kind::other;
-  }
-
-  token_kind string_from(std::size_t quote, bool backslashes) {
-    auto at = quote + 1;
-    while (true) {
-      at = sql_.find_first_of(backslashes ? std::string_view{"'\\"} : std::string_view{"'"}, at);
-      if (at == std::string_view::npos) break;
-      if (sql_[at] == '\\') {
-        at += 2;
-        continue;
-      }
-      if (at + 1 < sql_.size() && sql_[at + 1] == '\'') {
-        at += 2;
-        continue;
-      }
-      at_ = at + 1;
-      const auto continued = continuation(at_);
-      if (continued == std::string_view::npos) return token_kind::string;
-      at = continued + 1;
-    }
-    return leave_open(token_kind::string);
-  }
-
-  // A string goes on, with its kind of escapes, in a further quote after a line break: the position of that quote.
-  std::size_t continuation(std::size_t at) const {
-    bool line_break = false;
-    while (at < sql_.size()) {
-      if (is(sql_[at], blank_char)) {
-        line_break = line_break || sql_[at] == '\n' || sql_[at] == '\r';
-        ++at;
-      } else if (sql_.compare(at, 2, "--") == 0) {
-        at = std::min(sql_.find_first_of("\r\n", at), sql_.size());
-      } else {
-        break;
-      }
-    }
-    return line_break && at < sql_.size() && sql_[at] == '\'' ? at : std::string_view::npos;
-  }
-
-  token_kind quoted_from(std::size_t quote) {
-    auto at = quote + 1;
-    while ((at = sql_.find('"', at)) != std::string_view::npos) {
-      if (at + 1 >= sql_.size() || sql_[at + 1] != '"') {
-        at_ = at + 1;
-        return token_kind::quoted;
-      }
-      at += 2;
-    }
-    return leave_open(token_kind::quoted);
-  }
-
-  bool dollar_string() {
-    auto at = at_ + 1;
-    if (at < sql_.size() && is(sql_[at], word_start_char))
-      while (at < sql_.size() && is(sql_[at], tag_char))
-        ++at;
-    if (at >= sql_.size() || sql_[at] != '$') return false;
-    const auto delimiter = sql_.substr(at_, at + 1 - at_);
-    const auto closing = sql_.find(delimiter, at + 1);
-    if (closing == std::string_view::npos)
-      leave_open(token_kind::string);
-    else
-      at_ = closing + delimiter.size();
-    return true;
-  }
-
-  token_kind leave_open(token_kind kind) {
-    open_ = true;
-    at_ = sql_.size();
-    return kind;
-  }
-
-  std::string_view sql_;
-  std::size_t at_ = 0;
-  bool standard_strings_;
-  bool open_ = false;
-};
-
-// -- what to look for anywhere in a text
-// -------------------------------------------------------------------------------
+// -- what to look for anywhere in a text ----------------------------------------------------------------------------
 
 // Looked for anywhere, in strings and comments too: who wraps one of these in a string may well have it run.
 constexpr auto state_words = std::to_array<std::string_view>({
@@ -245,9 +24,6 @@ constexpr auto state_words = std::to_array<std::string_view>({
     "advisory_lock", // pg_advisory_lock, pg_try_advisory_lock, ..._shared; the ..._xact_lock ones end by themselves
     "u&\"",          // an identifier that may spell any of these
 });
-
-// Only a hint that the statement has to be read token by token: TEMP, TEMPORARY, pg_temp.
-constexpr std::string_view temporary_word = "temp";
 
 // Where a two-byte sign of one of the words above, or a ';', was found.
 struct sighting {
@@ -258,6 +34,17 @@ struct sighting {
 
 bool word_at(std::string_view text, std::size_t start, std::string_view lower_word) {
   return start < text.size() && starts_with_word(text.substr(start), lower_word);
+}
+
+// TEMP, TEMPORARY or a name that begins with pg_temp, so that a column named temperature costs no scan. The byte before
+// may be a digit: Postgres reads 1temp as a number and a word.
+bool temporary_at(std::string_view text, std::size_t start) {
+  constexpr std::string_view short_word = "temp";
+  if (!word_at(text, start, short_word)) return false;
+  if (start >= 3 && word_at(text, start - 3, "pg_")) return true;
+  if (start > 0 && is(text[start - 1], word_start_char)) return false;
+  const auto word = text.substr(start, word_end(text, start) - start);
+  return word.size() == short_word.size() || same_word(word, "temporary");
 }
 
 // Each word is recognized by the rarest pair of letters in it; here is one such pair's first byte.
@@ -276,7 +63,7 @@ void examine(std::string_view text, std::size_t at, sighting& seen) {
     if (at >= 1 && word_at(text, at - 1, state_words[3])) note(seen.state_word, at - 1);
     break;
   case 'm':
-    if (at >= 2 && word_at(text, at - 2, temporary_word)) note(seen.temporary, at - 2);
+    if (at >= 2 && temporary_at(text, at - 2)) note(seen.temporary, at - 2);
     break;
   default:
     break;
@@ -347,33 +134,36 @@ bool block_leaves_state(std::string_view text) {
   return false;
 }
 
-// CREATE [OR REPLACE] [LOCAL] TEMP ..., INTO [TEMPORARY], anything in the schema pg_temp.
+// CREATE [OR REPLACE] [LOCAL] TEMP ..., INTO [TEMPORARY], anything in the schema pg_temp. A table that is dropped on
+// commit leaves nothing, and is what most temporary tables behind a pooler are.
 bool makes_temporary(lexer in) {
   enum { nothing, create, into } after = nothing;
   bool found = false;
   bool dropped_on_commit = false;
-  token before;
-  for (auto now = in.next(); now.kind != token_kind::end; before = now, now = in.next()) {
+  bool query_began = false; // what stands after AS is no clause of CREATE TABLE
+  std::array<token, 2> before;
+  for (auto now = in.next(); now.kind != token_kind::end; now = in.next()) {
     if (now.is_name() && fold_identifier(now.text).starts_with("pg_temp")) return true;
     if (now.is_word("create")) {
       after = create;
     } else if (now.is_word("into")) {
-      after = before.is_word("insert") || before.is_word("merge") ? nothing : into;
+      after = before[1].is_word("insert") || before[1].is_word("merge") ? nothing : into;
     } else if (now.is_word("temp") || now.is_word("temporary")) {
       if (after == into) return true;
       found = found || after == create;
       after = nothing;
-    } else if (now.is_word("drop") && before.is_word("commit")) {
-      dropped_on_commit = true;
     } else if (!now.is_word("or") && !now.is_word("replace") && !now.is_word("local") && !now.is_word("global")) {
       after = nothing;
+      query_began = query_began || now.is_word("as");
+      if (!query_began && before[0].is_word("on") && before[1].is_word("commit") && now.is_word("drop"))
+        dropped_on_commit = true;
     }
+    before = {before[1], now};
   }
   return found && !dropped_on_commit;
 }
 
-// -- statements
-// --------------------------------------------------------------------------------------------------------
+// -- statements -----------------------------------------------------------------------------------------------------
 
 std::string_view trimmed_from(std::string_view text, const char* from) {
   return text.substr(static_cast<std::size_t>(from - text.data()));
@@ -452,22 +242,30 @@ const parameter_syntax* take_parameter_syntax(scanned_statement& statement, lexe
   return nullptr;
 }
 
+// Whether the next word means something of its own; in SET local.x TO 1 it is but the name of a parameter.
+bool keyword_ahead(lexer in, std::string_view lower_word) {
+  return in.next().is_word(lower_word) && !in.peek().assigns() && !in.peek().is_char('.');
+}
+
+bool keywords_ahead(lexer in, std::string_view first, std::string_view second) {
+  return in.next().is_word(first) && in.peek().is_word(second);
+}
+
 void parse_set(scanned_statement& statement, lexer in) {
-  statement.kind = statement_kind::set;
-  auto ahead = in;
-  const auto scope = ahead.next();
-  const auto second = ahead.peek();
-  const bool plain = second.assigns() || second.is_char('.'); // SET local.x TO 1 names a parameter
-  if (!plain && (scope.is_word("transaction") || scope.is_word("constraints"))) {
+  statement.kind = keyword_ahead(in, "local") ? statement_kind::set_local : statement_kind::set;
+  const bool scope =
+      keyword_ahead(in, "local") || (keyword_ahead(in, "session") && !keywords_ahead(in, "session", "authorization") &&
+                                     !keywords_ahead(in, "session", "characteristics"));
+  if (scope) in.next();
+  if (keyword_ahead(in, "transaction") || keyword_ahead(in, "constraints")) {
     statement.kind = statement_kind::set_local;
     return;
   }
-  if (!plain && scope.is_word("local")) statement.kind = statement_kind::set_local;
-  if (!plain && scope.is_word("session") && second.is_word("characteristics")) {
+  if (keywords_ahead(in, "session", "characteristics")) {
+    statement.kind = statement_kind::set;
     statement.leaves_state = true;
     return;
   }
-  if (!plain && (scope.is_word("local") || (scope.is_word("session") && !second.is_word("authorization")))) in.next();
   const auto* syntax = take_parameter_syntax(statement, in);
   if (!syntax) {
     take_parameter_name(statement, in);
@@ -745,7 +543,7 @@ quick_look look(std::string_view sql) {
   auto more = text.substr(seen.semicolon);
   while (!more.empty() && (more.front() == ';' || is(more.front(), blank_char)))
     more.remove_prefix(1);
-  return {!more.empty() || seen.semicolon == 0};
+  return {!more.empty()};
 }
 
 std::string replace_names(std::string_view sql, std::span<const name_replacement> replacements) {
@@ -784,67 +582,6 @@ std::string fold_identifier(std::string_view written) {
     name.resize(cut);
   }
   return name;
-}
-
-// -- command tags
-// --------------------------------------------------------------------------------------------------------
-
-namespace {
-
-struct tag_row {
-  std::string_view tag;
-  tag_effect effect;
-};
-// Whole tags; of several that begin alike each stands for itself alone.
-constexpr auto tags = std::to_array<tag_row>({
-    {"SET", tag_effect::set},
-    {"SET CONSTRAINTS", tag_effect::none}, // ends with the transaction
-    {"RESET", tag_effect::reset},
-    {"LISTEN", tag_effect::listen},
-    {"UNLISTEN", tag_effect::unlisten},
-    {"PREPARE", tag_effect::prepare},
-    {"PREPARE TRANSACTION", tag_effect::prepare_transaction},
-    {"DEALLOCATE", tag_effect::deallocate},
-    {"DEALLOCATE ALL", tag_effect::deallocate_all},
-    {"DISCARD ALL", tag_effect::discard_all},
-    {"DISCARD", tag_effect::discard},
-    {"DISCARD PLANS", tag_effect::discard},
-    {"DISCARD SEQUENCES", tag_effect::discard},
-    {"DISCARD TEMP", tag_effect::discard},
-    {"DECLARE CURSOR", tag_effect::declare_cursor},
-    {"CLOSE CURSOR", tag_effect::close_cursor},
-    {"CLOSE CURSOR ALL", tag_effect::close_cursor},
-    {"LOAD", tag_effect::load},
-    {"BEGIN", tag_effect::begin},
-    {"START TRANSACTION", tag_effect::begin},
-    {"COMMIT", tag_effect::commit},
-    {"ROLLBACK", tag_effect::rollback},
-    {"SAVEPOINT", tag_effect::savepoint},
-    {"RELEASE", tag_effect::savepoint},
-    {"DO", tag_effect::procedural},
-    {"CALL", tag_effect::procedural},
-});
-// Tags by their first word, the blank included.
-constexpr auto tag_families = std::to_array<tag_row>({
-    {"CREATE ", tag_effect::ddl},
-    {"ALTER ", tag_effect::ddl},
-    {"DROP ", tag_effect::ddl},
-});
-// The tags of nearly every query.
-constexpr auto common_tags = std::to_array<std::string_view>({"SELECT ", "INSERT ", "UPDATE ", "DELETE "});
-
-} // namespace
-
-tag_effect classify_tag(std::string_view command_tag) {
-  constexpr std::size_t common_length = common_tags.front().size();
-  if (command_tag.size() > common_length)
-    for (const auto common : common_tags)
-      if (std::memcmp(command_tag.data(), common.data(), common_length) == 0) return tag_effect::none;
-  for (const auto& row : tags)
-    if (row.tag == command_tag) return row.effect;
-  for (const auto& row : tag_families)
-    if (command_tag.starts_with(row.tag)) return row.effect;
-  return tag_effect::none;
 }
 
 } // namespace pg_edge::protocol

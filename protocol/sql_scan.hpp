@@ -3,6 +3,8 @@
 // quotes and nested comments, so that a word in a string is never taken for a statement.
 #pragma once
 
+#include "protocol/command_tag.hpp"
+
 #include <cstddef>
 #include <span>
 #include <string>
@@ -11,7 +13,7 @@
 
 namespace pg_edge::protocol {
 
-// Postgres cuts identifiers to this many bytes (NAMEDATALEN - 1).
+/// Postgres cuts identifiers to this many bytes (NAMEDATALEN - 1).
 inline constexpr std::size_t max_identifier_bytes = 63;
 
 enum class statement_kind {
@@ -38,26 +40,27 @@ enum class statement_kind {
   load,
 };
 
-// All views point into the text given to scan().
+/// All views point into the text given to scan().
 struct scanned_statement {
   statement_kind kind = statement_kind::other;
-  // From the first token to the last: without the ';' and without blanks and comments around it.
+  /// From the first token to the last: without the ';' and without blanks and comments around it.
   std::string_view text;
-  // The name as written in PREPARE, EXECUTE, DEALLOCATE, SET, RESET, (UN)LISTEN, DECLARE; "TIME ZONE" in SET TIME ZONE.
+  /// The name as written in PREPARE, EXECUTE, DEALLOCATE, SET, RESET, (UN)LISTEN, DECLARE; "TIME ZONE" in SET TIME
+  /// ZONE.
   std::string_view name_token;
-  // The name as Postgres folds it. Parameters are lower case even when quoted, since Postgres ignores their case, and
-  // have the parameter's name for every syntax of their own (SET NAMES is client_encoding). Empty for
-  // SET SESSION CHARACTERISTICS, which may set several.
+  /// The name as Postgres folds it. Parameters are lower case even when quoted, since Postgres ignores their case, and
+  /// have the parameter's name for every syntax of their own (SET NAMES is client_encoding). Empty for
+  /// SET SESSION CHARACTERISTICS, which may set several.
   std::string name;
-  // PREPARE: the text after AS. EXECUTE: the arguments as written, with parentheses. SET: the value as written.
+  /// PREPARE: the text after AS. EXECUTE: the arguments as written, with parentheses. SET: the value as written.
   std::string_view body;
-  // PREPARE: the parameter types as written, without the parentheses.
+  /// PREPARE: the parameter types as written, without the parentheses.
   std::string_view types;
-  // SET x TO DEFAULT, = DEFAULT, SET TIME ZONE LOCAL, SET NAMES without a value.
+  /// SET x TO DEFAULT, = DEFAULT, SET TIME ZONE LOCAL, SET NAMES without a value.
   bool to_default = false;
-  // Mentions session state that no command tag shows: set_config, session advisory locks, temporary objects (unless ON
-  // COMMIT DROP), WITH HOLD, a DO block that speaks of such, SET SESSION CHARACTERISTICS, an identifier in U&""
-  // spelling. For PREPARE it is about the prepared text: every later EXECUTE of the name leaves the state.
+  /// Mentions session state that no command tag shows: set_config, session advisory locks, temporary objects (unless ON
+  /// COMMIT DROP), WITH HOLD, a DO block that speaks of such, SET SESSION CHARACTERISTICS, an identifier in U&""
+  /// spelling. For PREPARE it is about the prepared text: every later EXECUTE of the name leaves the state.
   bool leaves_state = false;
 };
 
@@ -66,18 +69,18 @@ struct scan_result {
   bool complete = true;                      // false: the text was cut, or a quote or comment is open at its end
 };
 
-// Splits `sql` into its statements and tells what each is. `truncated` says that the text was cut by the caller.
-// `standard_strings` is the server's standard_conforming_strings: when it is off, a backslash escapes in '...' too.
-// Never fails; what is not understood is `other`.
+/// Splits `sql` into its statements and tells what each is. `truncated` says that the text was cut by the caller.
+/// `standard_strings` is the server's standard_conforming_strings: when it is off, a backslash escapes in '...' too.
+/// Never fails; what is not understood is `other`.
 scan_result scan(std::string_view sql, bool truncated, bool standard_strings = true);
 
 struct quick_look {
-  // False: one statement, whose kind is other, begin, commit, rollback or savepoint, and which leaves no state.
+  /// False: one statement, whose kind is other, begin, commit, rollback or savepoint, and which leaves no state.
   bool interesting = true;
 };
 
-// The cheap look that nearly every query ends with: whether a full scan is worth doing. Allocates nothing. It may say
-// "interesting" of a harmless text and never the reverse; of a text that was cut it speaks for the part it sees.
+/// The cheap look that nearly every query ends with: whether a full scan is worth doing. Allocates nothing. It may say
+/// "interesting" of a harmless text and never the reverse; of a text that was cut it speaks for the part it sees.
 quick_look look(std::string_view sql);
 
 struct name_replacement {
@@ -85,38 +88,11 @@ struct name_replacement {
   std::string identifier;      // plain; is quoted here
 };
 
-// `sql` with each name token replaced by another identifier. The replacements must be in the order of the text; one
-// that does not lie in `sql` is left out.
+/// `sql` with each name token replaced by another identifier. The replacements must be in the order of the text; one
+/// that does not lie in `sql` is left out.
 std::string replace_names(std::string_view sql, std::span<const name_replacement> replacements);
 
-// An identifier as Postgres would understand it: lower case unless in quotes, "" undoubled, cut to 63 bytes.
+/// An identifier as Postgres would understand it: lower case unless in quotes, "" undoubled, cut to 63 bytes.
 std::string fold_identifier(std::string_view written);
-
-// What a CommandComplete tag says about the session that ran the command.
-enum class tag_effect {
-  none, // SELECT, INSERT, UPDATE, DELETE, MERGE, COPY, FETCH and all that changes only data
-  set,
-  reset,
-  listen,
-  unlisten,
-  prepare,
-  deallocate,
-  deallocate_all,
-  discard_all,
-  discard,
-  declare_cursor,
-  close_cursor,
-  load,
-  begin,
-  commit,
-  rollback, // also of ROLLBACK TO and of a COMMIT that failed: ReadyForQuery tells whether the transaction ended
-  savepoint,
-  prepare_transaction,
-  procedural, // DO, CALL: may have done anything
-  ddl,        // CREATE, ALTER, DROP: what was prepared before may have to be planned anew
-};
-
-// Of a tag as in CommandComplete, without the zero byte ("INSERT 0 1"). Unknown tags are `none`.
-tag_effect classify_tag(std::string_view command_tag);
 
 } // namespace pg_edge::protocol
