@@ -35,6 +35,12 @@ struct load_result {
 /// Parses and checks a whole configuration. Never throws; all problems are in the result.
 load_result load_text(std::string_view toml, std::string file_name, const outside& world = {});
 
+/// nullopt when it cannot be read.
+std::optional<std::string> read_whole_file(const std::string& path);
+
+/// The process's environment and the file system.
+outside real_outside();
+
 /// Reads the file, with secrets from the process environment and from files (relative to the file's own folder).
 load_result load_file(const std::string& path);
 

@@ -36,6 +36,13 @@ inline constexpr std::string_view default_tenant_name = "default";
 /// The key of the database that answers for names without a section of their own.
 inline constexpr std::string_view fallback_database_name = "*";
 
+/// The names of the admin console, which no database can have.
+inline constexpr std::string_view console_names[] = {"pgbouncer", "pg_edge"};
+
+constexpr bool is_console_name(std::string_view name) {
+  return name == console_names[0] || name == console_names[1];
+}
+
 /// Settings that a tenant, a database or a user may set for itself; which of them may stand where is in the table.
 struct overrides {
   std::optional<config::pool_mode> pool_mode;

@@ -1,0 +1,175 @@
+#include "config/check.hpp"
+
+#include "config/secret.hpp"
+#include "config/value_text.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace pg_edge::config {
+
+namespace {
+
+class checker {
+public:
+  checker(const settings& all, const setting_lines& lines, problem_list& problems)
+      : all_{all}, lines_{lines}, problems_{problems} {}
+
+  void listening();
+  void tls();
+  void pools();
+  void authentication();
+  void one_tenant(const tenant& owner);
+
+private:
+  int line(std::string_view key) const {
+    const auto found = lines_.find(key);
+    return found == lines_.end() ? 0 : found->second;
+  }
+  void certificate_pair(std::string_view prefix, int at, const std::string& cert, const std::string& key);
+  void check_overrides(const std::string& what, int at, const overrides& own);
+  void check_database(const tenant& owner, const database& one);
+  void check_user(const user& one);
+
+  bool open_to_all() const { return all_.auth_type == auth_type::any || all_.auth_type == auth_type::trust; }
+
+  const settings& all_;
+  const setting_lines& lines_;
+  problem_list& problems_;
+};
+
+bool is_loopback(const std::string& address) {
+  return address == "localhost" || address == "::1" || address.starts_with("127.");
+}
+
+void checker::listening() {
+  std::set<std::string> seen;
+  for (const auto& address : all_.listen_addr)
+    if (!seen.insert(address).second)
+      problems_.error(line("listen_addr"), "listen_addr: " + address + " is listed twice");
+  if (seen.count("*") != 0 && seen.size() > 1)
+    problems_.error(line("listen_addr"), "listen_addr: \"*\" covers the other addresses already");
+  if (all_.listen_addr.empty() && all_.unix_socket_dir.empty())
+    problems_.error(line("unix_socket_dir"), "nothing to listen on: listen_addr and unix_socket_dir are both empty");
+}
+
+void checker::certificate_pair(std::string_view prefix, int at, const std::string& cert, const std::string& key) {
+  const std::string name{prefix};
+  if (cert.empty() && !key.empty()) problems_.error(at, name + "_key_file: needs " + name + "_cert_file");
+  if (!cert.empty() && key.empty()) problems_.error(at, name + "_cert_file: needs " + name + "_key_file");
+}
+
+void checker::tls() {
+  const int at = line("client_tls_sslmode");
+  if (all_.client_tls_sslmode != tls_mode::disable && all_.client_tls_cert_file.empty() &&
+      all_.client_tls_key_file.empty())
+    problems_.error(at, "client_tls_sslmode: TLS for clients needs client_tls_cert_file and client_tls_key_file");
+  if (all_.client_tls_sslmode >= tls_mode::verify_ca && all_.client_tls_ca_file.empty())
+    problems_.error(at, "client_tls_sslmode: checking client certificates needs client_tls_ca_file");
+  certificate_pair("client_tls", std::max(line("client_tls_cert_file"), line("client_tls_key_file")),
+                   all_.client_tls_cert_file, all_.client_tls_key_file);
+  certificate_pair("server_tls", std::max(line("server_tls_cert_file"), line("server_tls_key_file")),
+                   all_.server_tls_cert_file, all_.server_tls_key_file);
+  if (all_.server_tls_sslmode >= tls_mode::verify_ca && all_.server_tls_ca_file.empty())
+    problems_.error(line("server_tls_sslmode"), "server_tls_sslmode: checking certificates needs server_tls_ca_file");
+}
+
+void checker::pools() {
+  if (all_.min_pool_size > all_.default_pool_size)
+    problems_.warning(line("min_pool_size"), "min_pool_size: is more than default_pool_size, which limits it");
+  if (all_.reserve_pool_size > 0 && all_.reserve_pool_timeout == duration::zero())
+    problems_.warning(line("reserve_pool_timeout"), "reserve_pool_timeout: 0 means that the reserve is never used");
+  if (all_.server_reset_query.empty() && all_.pool_mode == pool_mode::session)
+    problems_.warning(line("server_reset_query"),
+                      "server_reset_query: without it, session state leaks from one client to the next");
+}
+
+void checker::authentication() {
+  const bool beyond_host = !std::all_of(all_.listen_addr.begin(), all_.listen_addr.end(), is_loopback);
+  const std::string type{to_string(all_.auth_type)};
+  if (open_to_all() && beyond_host)
+    problems_.warning(line("auth_type"), "auth_type: " + type + " lets everybody in who reaches listen_addr");
+  if (all_.auth_type == auth_type::plain && beyond_host && all_.client_tls_sslmode < tls_mode::require)
+    problems_.warning(line("auth_type"),
+                      "auth_type: plain passwords cross the network unless client_tls_sslmode requires TLS");
+  for (const auto* list : {&all_.admin_users, &all_.stats_users})
+    for (const auto& name : *list)
+      if (!open_to_all() && all_.default_tenant.users.find(name) == all_.default_tenant.users.end()) {
+        const std::string key = list == &all_.admin_users ? "admin_users" : "stats_users";
+        problems_.warning(line(key), key + ": there is no [users." + name + "], so " + name + " cannot log in");
+      }
+}
+
+// -- tenants ----------------------------------------------------------------------------------------------------------
+
+void checker::check_overrides(const std::string& what, int at, const overrides& own) {
+  const int size = own.pool_size.value_or(all_.default_pool_size);
+  if (own.min_pool_size.has_value() && *own.min_pool_size > size)
+    problems_.warning(at, what + ": min_pool_size is more than the pool size, which limits it");
+  const auto mode = own.server_tls_sslmode.value_or(tls_mode::disable);
+  if (mode >= tls_mode::verify_ca && own.server_tls_ca_file.value_or(all_.server_tls_ca_file).empty())
+    problems_.error(at, what + ": server_tls_sslmode needs server_tls_ca_file");
+  const auto cert = own.server_tls_cert_file.value_or(all_.server_tls_cert_file);
+  const auto key = own.server_tls_key_file.value_or(all_.server_tls_key_file);
+  if ((own.server_tls_cert_file || own.server_tls_key_file) && cert.empty() != key.empty())
+    problems_.error(at, what + ": server_tls_cert_file and server_tls_key_file go together");
+}
+
+void checker::check_database(const tenant& owner, const database& one) {
+  const std::string what = "database " + one.name;
+  check_overrides(what, one.line, one);
+  if (all_.auth_type == auth_type::any && one.user.empty())
+    problems_.error(one.line, what + ": auth_type any needs a user in every database, since clients need not have one");
+  const auto kind = kind_of_secret(one.password);
+  if (kind == secret_kind::md5 || kind == secret_kind::scram)
+    problems_.error(one.line, what + ": a verifier cannot log in to a server; give the plain password");
+  if (!one.password.empty() && one.user.empty())
+    problems_.warning(one.line, what + ": the password serves every user, since no user is named");
+  if (one.user.empty() || !one.password.empty()) return;
+  const auto found = owner.users.find(one.user);
+  if (found != owner.users.end() && kind_of_secret(found->second.secret) == secret_kind::scram)
+    problems_.warning(one.line,
+                      what + ": [users." + one.user +
+                          "] holds a SCRAM verifier, which cannot log in to a server that asks for a password");
+}
+
+void checker::check_user(const user& one) {
+  const std::string what = "user " + one.name;
+  if (looks_like_broken_verifier(one.secret))
+    problems_.error(one.line, what + ": the password looks like a verifier, but is malformed");
+  if (open_to_all()) return;
+  const auto kind = kind_of_secret(one.secret);
+  if (kind == secret_kind::none) problems_.warning(one.line, what + ": has no password, so it cannot log in");
+  if (kind == secret_kind::md5 && all_.auth_type == auth_type::scram_sha_256)
+    problems_.warning(one.line, what + ": an md5 verifier cannot log in with auth_type scram-sha-256");
+}
+
+void checker::one_tenant(const tenant& owner) {
+  check_overrides("tenant " + owner.name, owner.line, owner);
+  for (const auto& [name, one] : owner.databases)
+    check_database(owner, one);
+  for (const auto& [name, one] : owner.users)
+    check_user(one);
+}
+
+bool has_no_database(const settings& all) {
+  return all.default_tenant.databases.empty() &&
+         std::all_of(all.tenants.begin(), all.tenants.end(),
+                     [](const auto& entry) { return entry.second.databases.empty(); });
+}
+
+} // namespace
+
+void check_settings(const settings& all, const setting_lines& lines, problem_list& problems) {
+  checker check{all, lines, problems};
+  check.listening();
+  check.tls();
+  check.pools();
+  check.authentication();
+  check.one_tenant(all.default_tenant);
+  for (const auto& [name, owner] : all.tenants)
+    check.one_tenant(owner);
+  if (has_no_database(all)) problems.warning(0, "there is no database: only the admin console can be reached");
+}
+
+} // namespace pg_edge::config

@@ -1,0 +1,61 @@
+#include "config/difference.hpp"
+
+#include "config/setting_table.hpp"
+
+namespace pg_edge::config {
+
+namespace {
+
+bool same_global(const setting_row& row, const settings& a, const settings& b) {
+  return std::visit(
+      [&](auto member) {
+        if constexpr (std::is_same_v<decltype(member), std::monostate>)
+          return true;
+        else
+          return a.*member == b.*member;
+      },
+      row.global);
+}
+
+/// Walks two sorted maps side by side.
+template <class Map, class Same>
+void compare(const Map& before, const Map& now, const std::string& prefix, name_changes& out, Same same) {
+  for (const auto& [name, value] : before)
+    if (const auto found = now.find(name); found == now.end())
+      out.removed.push_back(prefix + name);
+    else if (!same(value, found->second))
+      out.changed.push_back(prefix + name);
+  for (const auto& [name, value] : now)
+    if (before.find(name) == before.end()) out.added.push_back(prefix + name);
+}
+
+void compare_insides(const tenant& before, const tenant& now, const std::string& prefix, difference& out) {
+  compare(before.databases, now.databases, prefix, out.databases, std::equal_to<database>{});
+  compare(before.users, now.users, prefix, out.users, std::equal_to<user>{});
+}
+
+} // namespace
+
+bool difference::empty() const {
+  return changed.empty() && needs_restart.empty() && databases.empty() && users.empty() && tenants.empty();
+}
+
+difference diff(const settings& old_settings, const settings& new_settings) {
+  difference out;
+  for (const auto& row : setting_rows())
+    if (!same_global(row, old_settings, new_settings))
+      (row.reloadable ? out.changed : out.needs_restart)
+          .push_back(std::string{row.name} + ": " + global_text(row, old_settings) + " -> " +
+                     global_text(row, new_settings));
+  compare_insides(old_settings.default_tenant, new_settings.default_tenant, "", out);
+  compare(old_settings.tenants, new_settings.tenants, "", out.tenants, [](const tenant& a, const tenant& b) {
+    return static_cast<const overrides&>(a) == static_cast<const overrides&>(b);
+  });
+  // A tenant that came or went is named once, not with all that is in it.
+  for (const auto& [name, before] : old_settings.tenants)
+    if (const auto found = new_settings.tenants.find(name); found != new_settings.tenants.end())
+      compare_insides(before, found->second, name + "/", out);
+  return out;
+}
+
+} // namespace pg_edge::config

@@ -1,0 +1,33 @@
+#include "config/settings.hpp"
+
+#include <tuple>
+
+namespace pg_edge::config {
+
+bool database::operator==(const database& other) const {
+  const auto parts = [](const database& d) {
+    return std::tie(static_cast<const overrides&>(d), d.name, d.host, d.port, d.dbname, d.user, d.password,
+                    d.connect_query, d.client_encoding, d.datestyle, d.timezone, d.application_name);
+  };
+  return parts(*this) == parts(other);
+}
+
+bool user::operator==(const user& other) const {
+  const auto parts = [](const user& u) { return std::tie(static_cast<const overrides&>(u), u.name, u.secret); };
+  return parts(*this) == parts(other);
+}
+
+bool tenant::operator==(const tenant& other) const {
+  const auto parts = [](const tenant& t) {
+    return std::tie(static_cast<const overrides&>(t), t.name, t.databases, t.users);
+  };
+  return parts(*this) == parts(other);
+}
+
+const tenant* find_tenant(const settings& all, std::string_view name) {
+  if (name.empty() || name == default_tenant_name) return &all.default_tenant;
+  const auto found = all.tenants.find(name);
+  return found == all.tenants.end() ? nullptr : &found->second;
+}
+
+} // namespace pg_edge::config
