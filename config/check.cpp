@@ -121,8 +121,12 @@ void checker::check_database(const tenant& owner, const database& one) {
   if (all_.auth_type == auth_type::any && one.user.empty())
     problems_.error(one.line, what + ": auth_type any needs a user in every database, since clients need not have one");
   const auto kind = kind_of_secret(one.password);
-  if (kind == secret_kind::md5 || kind == secret_kind::scram)
-    problems_.error(one.line, what + ": a verifier cannot log in to a server; give the plain password");
+  if (kind == secret_kind::scram)
+    problems_.error(one.line, what + ": a SCRAM verifier cannot log in to a server; give the plain password");
+  if (kind == secret_kind::md5)
+    problems_.warning(one.line, what + ": an md5 verifier can log in only where the server asks for md5");
+  if (looks_like_broken_verifier(one.password))
+    problems_.warning(one.line, what + ": the password looks like a malformed verifier; it is used as plain text");
   if (!one.password.empty() && one.user.empty())
     problems_.warning(one.line, what + ": the password serves every user, since no user is named");
   if (one.user.empty() || !one.password.empty()) return;
