@@ -90,8 +90,16 @@ constexpr std::array<code_range, 17> prohibited{{{0x0, 0x1F},
                                                  {0xE0020, 0xE007F},
                                                  {0xF0000, 0x10FFFF}}};
 
+// Beyond the first plane Unicode 3.2 had few characters; RFC 4013 prohibits what it had not assigned, so emoji too.
+constexpr std::array<code_range, 6> unassigned{{{0x10000, 0x102FF},
+                                                {0x1034B, 0x103FF},
+                                                {0x1044E, 0x1CFFF},
+                                                {0x1D800, 0x1FFFF},
+                                                {0x2A6D7, 0x2F7FF},
+                                                {0x2FA1E, 0xE0000}}};
+
 bool is_prohibited(char32_t code) {
-  return (code & 0xFFFE) == 0xFFFE || contains(prohibited, code);
+  return (code & 0xFFFE) == 0xFFFE || contains(prohibited, code) || contains(unassigned, code);
 }
 
 /// Takes one code point off the front of `text`; nothing when it does not begin with valid UTF-8.

@@ -39,9 +39,9 @@ bool verify_cleartext(std::string_view secret, std::string_view user, std::strin
 bool equal_in_constant_time(bytes_view a, bytes_view b);
 
 /// The form in which a password enters SCRAM (SASLprep, RFC 4013). As in Postgres, ASCII passes unchanged, and what is
-/// not valid UTF-8 or has prohibited characters is used as the raw bytes. Spaces and invisible characters are mapped;
-/// NFKC, bidirectional and unassigned checks are not made, so a password typed in compatibility characters (ligatures,
-/// full-width letters, combining marks) is hashed as it was typed.
+/// not valid UTF-8 or has prohibited characters is used as the raw bytes. Spaces and invisible characters are mapped.
+/// NFKC, the bidirectional rule and unassigned characters of the first plane are not looked at, so a password typed in
+/// compatibility characters (ligatures, full-width letters, combining marks) is hashed as it was typed.
 bytes normalise_password(std::string_view password);
 
 } // namespace pg_edge::protocol
