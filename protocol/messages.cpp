@@ -4,15 +4,21 @@ namespace pg_edge::protocol {
 
 namespace {
 
-using lookup_table = std::array<const message_info*, 256>;
+constexpr std::uint8_t no_message = 0xff;
+static_assert(all_messages::size < no_message);
 
-/// A flat table a direction: the data path asks for every message. The first row of a type byte wins.
+/// For each type byte the number of its row in message_infos.
+using lookup_table = std::array<std::uint8_t, 256>;
+
+/// A flat table a direction, since the data path asks for every message. The first row of a type byte wins.
 constexpr lookup_table make_lookup(direction from) {
   lookup_table table{};
-  for (const message_info& info : message_infos) {
+  table.fill(no_message);
+  for (std::size_t i = 0; i < message_infos.size(); ++i) {
+    const message_info& info = message_infos[i];
     const bool both_ways = info.type == copy_data::info.type || info.type == copy_done::info.type;
     auto& slot = table[static_cast<unsigned char>(info.type)];
-    if ((info.from == from || both_ways) && slot == nullptr) slot = &info;
+    if ((info.from == from || both_ways) && slot == no_message) slot = static_cast<std::uint8_t>(i);
   }
   return table;
 }
@@ -20,14 +26,19 @@ constexpr lookup_table make_lookup(direction from) {
 constexpr lookup_table frontend_table = make_lookup(direction::frontend);
 constexpr lookup_table backend_table = make_lookup(direction::backend);
 
+const message_info* find(const lookup_table& table, char type) {
+  const std::uint8_t row = table[static_cast<unsigned char>(type)];
+  return row == no_message ? nullptr : &message_infos[row];
+}
+
 } // namespace
 
 const message_info* frontend_info(char type) {
-  return frontend_table[static_cast<unsigned char>(type)];
+  return find(frontend_table, type);
 }
 
 const message_info* backend_info(char type) {
-  return backend_table[static_cast<unsigned char>(type)];
+  return find(backend_table, type);
 }
 
 std::string_view frontend_name(char type) {
