@@ -52,8 +52,9 @@ struct setting_row {
   int low = 0; // range of integers
   int high = std::numeric_limits<int>::max();
   value_rule rule = value_rule::none;
-  std::string_view group = {}; // heading in the docs
-  std::string_view help = {};  // one sentence
+  std::string_view example = {}; // TOML, where no default can stand in the example file
+  std::string_view group = {};   // heading in the docs
+  std::string_view help = {};    // one sentence
 };
 
 /// Every setting, in the order of the documentation.
