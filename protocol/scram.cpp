@@ -109,7 +109,7 @@ constexpr bool rows_in_order() {
     if (static_cast<std::size_t>(error_rows[i].error) != i) return false;
   return error_rows.size() == static_cast<std::size_t>(scram_error::refused_by_server) + 1;
 }
-static_assert(rows_in_order(), "describe() indexes the table by the error");
+static_assert(rows_in_order(), "explain() indexes the table by the error");
 
 } // namespace
 
@@ -236,7 +236,7 @@ scram_verifier mock_verifier(bytes_view node_secret, std::string_view user, int 
   return {iterations, user_salt(node_secret, user), {}, hmac(node_secret, bytes("pg_edge mock key ").append(user))};
 }
 
-const scram_error_row& describe(scram_error error) {
+const scram_error_row& explain(scram_error error) {
   return error_rows[static_cast<std::size_t>(error)];
 }
 

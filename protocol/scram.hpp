@@ -87,7 +87,7 @@ struct scram_error_row {
 };
 
 /// SQLSTATE and a sentence for the log for an error. Only 28P01 is the user's mistake; 08P01 is the peer's.
-const scram_error_row& describe(scram_error error);
+const scram_error_row& explain(scram_error error);
 
 /// One step's result: the body to send (when there is no error), or why the exchange is over.
 struct scram_step {

@@ -1,0 +1,378 @@
+// The table of contents of the running system: every actor and what it may be told.
+//
+//   node ── tenants ── tenant (one a tenant) ── steward (one a pool) ── share (one a reactor at most)
+//                                                                        ├── server (one a connection to Postgres)
+//   listener ── client (one a connection) ── its share ── a server, while it has one
+//   console, resolver, key_deriver: ask and be answered
+//
+// listener, client, server, share and canceller live on reactors and are spoken to by plain sends that carry an epoch;
+// the others run on CAF's scheduler and have typed handles. All messages here stay within the process.
+#pragma once
+
+#include "cluster/permits.hpp"
+#include "config/resolve.hpp"
+#include "config/settings.hpp"
+#include "protocol/bytes.hpp"
+#include "protocol/session_parameters.hpp"
+#include "protocol/statements.hpp"
+
+#include <caf/all.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/socket.h>
+
+namespace pg_edge::actors {
+
+class reactor;
+class client;
+class server;
+class share;
+class node_context;
+struct node_settings;
+
+// -- what a pool is ------------------------------------------------------------------------------------------------------
+
+/// tenant + database + server user.
+struct pool_name {
+  std::string tenant, database, user;
+  friend auto operator<=>(const pool_name&, const pool_name&) = default;
+};
+
+/// What the shares, servers and clients of one pool have in common. The settings are replaced by a reload.
+struct pool_common {
+  std::uint64_t id = 0;
+  pool_name name;
+  protocol::statement_cache statements;
+
+  std::shared_ptr<const config::pool_settings> settings() const { return std::atomic_load(&settings_); }
+  void set_settings(std::shared_ptr<const config::pool_settings> now) { std::atomic_store(&settings_, std::move(now)); }
+
+private:
+  std::shared_ptr<const config::pool_settings> settings_;
+};
+using pool_common_ptr = std::shared_ptr<pool_common>;
+
+// -- tenants, tenant, steward --------------------------------------------------------------------------------------------
+
+/// A client that has proved who it is asks for the share of its pool; it is told `pool_joined` or `pool_refused`.
+struct join_pool {
+  caf::actor client;
+  std::string tenant, database, user; // `user`: as the client named itself
+  std::string server_user;            // of the pool
+};
+
+/// To the client: your share, and the reactor to move to.
+struct pool_joined {
+  caf::actor share;
+  reactor* home = nullptr;
+  pool_common_ptr pool;
+};
+
+/// To the client: a whole ErrorResponse.
+struct pool_refused {
+  protocol::bytes error;
+};
+
+/// Settings have been replaced: look what they mean for you.
+struct settings_changed {
+  std::shared_ptr<const config::settings> now;
+};
+
+/// From a share to its steward: a report on its permits and the idle servers that leave with them.
+struct share_report {
+  cluster::permit_report report;
+  std::vector<caf::actor> servers; // as report.carried
+};
+
+/// From the steward to a share.
+struct share_order {
+  cluster::permit_order order;
+  std::vector<caf::actor> servers; // as order.carried
+};
+
+/// From a share to its steward when a client has left it.
+struct client_left {
+  std::uint32_t share = 0;
+};
+
+/// Console and drains ask a steward for the handles of its shares; tenants pass it on.
+struct list_shares {};
+struct share_list {
+  std::vector<caf::actor> shares;
+};
+struct list_stewards {};
+struct list_tenants {};
+
+/// join_pool      : find or make the share for a client
+/// share_report   : permits given back or wanted
+/// client_left    : one client fewer at a share
+/// settings_changed: sizes may differ now
+/// list_shares    : who they are
+using steward_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>,
+                                       caf::reacts_to<client_left>, caf::reacts_to<settings_changed>,
+                                       caf::replies_to<list_shares>::with<share_list>>;
+struct steward_list {
+  std::vector<steward_actor> stewards;
+};
+
+/// join_pool: to the steward of that pool, made if need be; settings_changed: to all of them
+using tenant_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<settings_changed>,
+                                      caf::replies_to<list_stewards>::with<steward_list>>;
+struct tenant_list {
+  std::vector<tenant_actor> tenants;
+};
+
+/// The same for all tenants.
+using tenants_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<settings_changed>,
+                                       caf::replies_to<list_tenants>::with<tenant_list>>;
+
+// -- resolver -------------------------------------------------------------------------------------------------------------
+
+/// Where one server connection may go, in the order in which to try.
+struct server_address {
+  sockaddr_storage address{};
+  socklen_t length = 0;
+  std::string host; // as configured: for SNI, verification, SHOW and the log
+  std::uint16_t port = 0;
+};
+
+struct resolve_host {
+  std::string host; // a name, an address, or the folder of a Unix socket
+  std::uint16_t port = 0;
+};
+struct resolved_host {
+  std::vector<server_address> addresses;
+  std::string error; // why there are none
+};
+using resolver_actor = caf::typed_actor<caf::replies_to<resolve_host>::with<resolved_host>>;
+
+// -- client ---------------------------------------------------------------------------------------------------------------
+
+/// From the share: the server is yours until you give it back. `epoch` is that of your check_out.
+struct granted {
+  caf::strong_actor_ptr server;
+  std::uint32_t epoch = 0;
+};
+/// From the share: no server will come; a whole ErrorResponse. `fatal`: and the session is over.
+struct check_out_refused {
+  protocol::bytes error;
+  std::uint32_t epoch = 0;
+  bool fatal = true;
+};
+/// From the share: you are out of the queue, as you asked.
+struct abandoned {
+  std::uint32_t epoch = 0;
+};
+/// From the share, while waiting long: a whole NoticeResponse.
+struct wait_notice {
+  protocol::bytes notice;
+  std::uint32_t epoch = 0;
+};
+/// From the share: what a session of this kind begins with; `values` null: nobody knows yet.
+struct welcome {
+  protocol::parameter_values_ptr values;
+  protocol::startup_profile_ptr profile;
+};
+/// From the connection on which a CancelRequest came; it is told `cancel_done`.
+struct cancel_client {
+  caf::actor requester;
+};
+struct cancel_done {};
+/// From the share: a cancel connection may be opened now.
+struct may_cancel {};
+/// End the session with this ErrorResponse, at the end of the transaction or now.
+struct end_client {
+  protocol::bytes error;
+  bool at_transaction_end = false;
+};
+/// From the console: whole messages to send.
+struct console_reply {
+  protocol::bytes messages;
+};
+
+// -- share ----------------------------------------------------------------------------------------------------------------
+
+/// A client moved here. It is told `welcome`.
+struct attach_client {
+  caf::strong_actor_ptr client;
+  std::string start_up; // key of its start-up settings; empty: none of its own
+};
+struct detach_client {
+  caf::strong_actor_ptr client;
+};
+/// What a server made of start-up settings that nobody had used before.
+struct learned_welcome {
+  std::string start_up;
+  protocol::parameter_values_ptr values;
+  protocol::startup_profile_ptr profile;
+};
+/// A client wants a server: told `granted` or `check_out_refused`.
+struct check_out {
+  caf::strong_actor_ptr client;
+  std::uint32_t epoch = 0;
+  bool replication = false; // a connection of its own, made with the client's start-up packet
+};
+/// It does not want one any more: told `abandoned`, unless `granted` or `check_out_refused` is on its way.
+struct abandon {
+  caf::strong_actor_ptr client;
+  std::uint32_t epoch = 0;
+};
+/// A server is free again, and clean.
+struct check_in {
+  caf::strong_actor_ptr server;
+};
+/// A server has logged in.
+struct server_ready {
+  caf::strong_actor_ptr server;
+};
+/// A server is on its way out: it will not be handed out again, its permit is still used.
+struct server_closing {
+  caf::strong_actor_ptr server;
+};
+/// Postgres has closed its side. `error`: what a failed login was answered, a whole ErrorResponse.
+struct server_gone {
+  caf::strong_actor_ptr server;
+  bool failed_login = false;
+  protocol::bytes error;
+};
+/// A server that was on another reactor is here now.
+struct server_arrived {
+  caf::strong_actor_ptr server;
+};
+/// A client asks to open a cancel connection: told `may_cancel`.
+struct want_cancel {
+  caf::strong_actor_ptr client;
+};
+struct cancel_over {};
+/// The steward's settings changed.
+struct share_settings {};
+/// Close: serve nobody any more, give every permit back.
+struct drain_share {};
+
+// -- server ---------------------------------------------------------------------------------------------------------------
+
+/// Where to connect: from the share after resolving.
+struct connect_server {
+  std::vector<server_address> addresses;
+  std::string error;
+};
+/// Terminate when free.
+struct close_server {
+  std::string reason;
+};
+/// Move to the reactor of this share and belong to it.
+struct adopt_server {
+  caf::actor share;
+  reactor* home = nullptr;
+};
+/// A cancel connection for this server has ended.
+struct cancel_sent {
+  caf::actor requester;
+};
+
+// -- console --------------------------------------------------------------------------------------------------------------
+
+struct console_query {
+  caf::actor client;
+  std::string sql, user;
+  bool admin = false;
+};
+using console_actor = caf::typed_actor<caf::reacts_to<console_query>>;
+
+// -- what the console asks pinned actors ------------------------------------------------------------------------------------
+
+struct client_row {
+  std::uint64_t id = 0;
+  std::string user, database, state, addr, local_addr, application_name, tls;
+  std::uint16_t port = 0, local_port = 0;
+  std::chrono::system_clock::time_point connect_time, request_time;
+  std::chrono::microseconds wait{};
+  std::uint64_t link = 0; // id of its server
+  std::int32_t remote_pid = 0;
+  std::size_t prepared_statements = 0;
+  bool replication = false, close_needed = false;
+};
+using server_row = client_row; // pgbouncer's columns are the same
+
+struct share_counts {
+  std::uint64_t server_assignment_count = 0, xact_count = 0, query_count = 0;
+  std::uint64_t received = 0, sent = 0;                      // bytes from clients, bytes from servers
+  std::uint64_t xact_time = 0, query_time = 0, wait_time = 0; // microseconds
+  std::uint64_t client_parse_count = 0, server_parse_count = 0, bind_count = 0, client_login_count = 0;
+};
+
+struct share_snapshot {
+  pool_common_ptr pool;
+  unsigned reactor = 0;
+  std::uint32_t permits = 0;
+  std::uint32_t cl_active = 0, cl_waiting = 0, cl_active_cancel_req = 0, cl_waiting_cancel_req = 0;
+  std::uint32_t sv_active = 0, sv_active_cancel = 0, sv_being_canceled = 0, sv_idle = 0, sv_used = 0, sv_tested = 0,
+                sv_login = 0;
+  std::chrono::microseconds maxwait{};
+  share_counts counts;
+  std::vector<client_row> clients;
+  std::vector<server_row> servers;
+};
+/// To a share: answered with share_snapshot.
+struct take_snapshot {
+  bool clients = false, servers = false;
+};
+
+} // namespace pg_edge::actors
+
+// -- none of these leaves the process, so none needs to be serialised --------------------------------------------------------
+
+#define PG_EDGE_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::type)
+PG_EDGE_LOCAL_MESSAGE(join_pool)
+PG_EDGE_LOCAL_MESSAGE(pool_joined)
+PG_EDGE_LOCAL_MESSAGE(pool_refused)
+PG_EDGE_LOCAL_MESSAGE(settings_changed)
+PG_EDGE_LOCAL_MESSAGE(share_report)
+PG_EDGE_LOCAL_MESSAGE(share_order)
+PG_EDGE_LOCAL_MESSAGE(client_left)
+PG_EDGE_LOCAL_MESSAGE(list_shares)
+PG_EDGE_LOCAL_MESSAGE(share_list)
+PG_EDGE_LOCAL_MESSAGE(list_stewards)
+PG_EDGE_LOCAL_MESSAGE(list_tenants)
+PG_EDGE_LOCAL_MESSAGE(steward_list)
+PG_EDGE_LOCAL_MESSAGE(tenant_list)
+PG_EDGE_LOCAL_MESSAGE(resolve_host)
+PG_EDGE_LOCAL_MESSAGE(resolved_host)
+PG_EDGE_LOCAL_MESSAGE(granted)
+PG_EDGE_LOCAL_MESSAGE(check_out_refused)
+PG_EDGE_LOCAL_MESSAGE(abandoned)
+PG_EDGE_LOCAL_MESSAGE(wait_notice)
+PG_EDGE_LOCAL_MESSAGE(welcome)
+PG_EDGE_LOCAL_MESSAGE(cancel_client)
+PG_EDGE_LOCAL_MESSAGE(cancel_done)
+PG_EDGE_LOCAL_MESSAGE(may_cancel)
+PG_EDGE_LOCAL_MESSAGE(end_client)
+PG_EDGE_LOCAL_MESSAGE(console_reply)
+PG_EDGE_LOCAL_MESSAGE(attach_client)
+PG_EDGE_LOCAL_MESSAGE(detach_client)
+PG_EDGE_LOCAL_MESSAGE(learned_welcome)
+PG_EDGE_LOCAL_MESSAGE(check_out)
+PG_EDGE_LOCAL_MESSAGE(abandon)
+PG_EDGE_LOCAL_MESSAGE(check_in)
+PG_EDGE_LOCAL_MESSAGE(server_ready)
+PG_EDGE_LOCAL_MESSAGE(server_closing)
+PG_EDGE_LOCAL_MESSAGE(server_gone)
+PG_EDGE_LOCAL_MESSAGE(server_arrived)
+PG_EDGE_LOCAL_MESSAGE(want_cancel)
+PG_EDGE_LOCAL_MESSAGE(cancel_over)
+PG_EDGE_LOCAL_MESSAGE(share_settings)
+PG_EDGE_LOCAL_MESSAGE(drain_share)
+PG_EDGE_LOCAL_MESSAGE(connect_server)
+PG_EDGE_LOCAL_MESSAGE(close_server)
+PG_EDGE_LOCAL_MESSAGE(adopt_server)
+PG_EDGE_LOCAL_MESSAGE(cancel_sent)
+PG_EDGE_LOCAL_MESSAGE(console_query)
+PG_EDGE_LOCAL_MESSAGE(share_snapshot)
+PG_EDGE_LOCAL_MESSAGE(take_snapshot)
+#undef PG_EDGE_LOCAL_MESSAGE

@@ -1,0 +1,47 @@
+// What every actor of the node may look at: the settings in force, the reactors, who derives keys, and the few tables that
+// connections on different reactors share. It exists so that actors need no global variables.
+#pragma once
+
+#include "actors/cancel_registry.hpp"
+#include "actors/key_deriver.hpp"
+#include "actors/messages.hpp"
+#include "actors/reactor.hpp"
+#include "actors/tls_context.hpp"
+#include "config/settings.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace pg_edge::actors {
+
+/// Settings and what is made of them; replaced as a whole by a reload.
+struct node_settings {
+  std::shared_ptr<const config::settings> values;
+  tls_context_ptr client_tls; // null: TLS is not offered
+};
+
+class node_context {
+public:
+  std::shared_ptr<const node_settings> settings() const { return std::atomic_load(&settings_); }
+  void set_settings(std::shared_ptr<const node_settings> now) { std::atomic_store(&settings_, std::move(now)); }
+
+  std::vector<std::unique_ptr<reactor>> reactors;
+  tenants_actor tenants;
+  resolver_actor resolver;
+  key_deriver_actor deriver;
+  console_actor console;
+  cancel_registry cancels;
+  protocol::bytes secret;                 // random; salts of users who do not exist hang on it
+  std::atomic<std::uint64_t> next_id{1};  // ids of clients, servers and pools: unique and rising
+  std::atomic<std::int64_t> clients{0};   // connected, logins under way included
+  std::atomic<bool> draining{false};      // no new client is let in
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+
+private:
+  std::shared_ptr<const node_settings> settings_;
+};
+
+} // namespace pg_edge::actors
