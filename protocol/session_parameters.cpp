@@ -34,6 +34,13 @@ bool same_name(std::string_view a, std::string_view b) {
   return a.size() == b.size() && compare_without_case(a, b) == 0;
 }
 
+constexpr std::string_view hex_digits = "0123456789abcdef";
+
+void append_hex(std::string& out, char c) {
+  out += hex_digits[static_cast<unsigned char>(c) >> 4];
+  out += hex_digits[static_cast<unsigned char>(c) & 15];
+}
+
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
@@ -247,7 +254,6 @@ std::string canonical_application_name(std::string_view value, int server_versio
       --cut;
     value = value.substr(0, cut);
   }
-  constexpr std::string_view digits = "0123456789abcdef";
   std::string result;
   result.reserve(value.size());
   for (const char c : value) {
@@ -258,8 +264,7 @@ std::string canonical_application_name(std::string_view value, int server_versio
       result += '?';
     } else {
       result += "\\x";
-      result += digits[byte >> 4];
-      result += digits[byte & 15];
+      append_hex(result, c);
     }
   }
   return result;
@@ -292,7 +297,7 @@ std::optional<int> server_version_number(std::string_view server_version) {
 
 namespace {
 
-// Every occurrence of `special` twice, between two of `quote`.
+// Between two of `quote`, with every quote inside doubled.
 void append_quoted(std::string& out, std::string_view text, char quote, bool double_backslashes) {
   out += quote;
   for (const char c : text) {
@@ -302,8 +307,34 @@ void append_quoted(std::string& out, std::string_view text, char quote, bool dou
   out += quote;
 }
 
+std::string hex(std::string_view value) {
+  std::string result;
+  result.reserve(value.size() * 2);
+  for (const char c : value)
+    append_hex(result, c);
+  return result;
+}
+
+// Postgres takes letters beyond ASCII in the name of a parameter of one's own. What they are depends on the encoding of
+// the moment, so that what one client sets could escape the RESET before the next: they become \xHH, which Postgres
+// refuses from version 14 on and before it is a name like any other.
+std::string ascii_name(std::string_view name) {
+  std::string result;
+  for (const char c : name) {
+    if (static_cast<unsigned char>(c) < 0x80) {
+      result += c;
+    } else {
+      result += "\\x";
+      append_hex(result, c);
+    }
+  }
+  return result;
+}
+
 // "a"."b" for a.b, so that each part may have the full length of an identifier.
-std::string parameter_as_identifier(std::string_view name) {
+std::string parameter_as_identifier(std::string_view given) {
+  const auto ascii = ascii_name(given);
+  std::string_view name = ascii;
   std::string result;
   while (true) {
     const auto dot = name.find('.');
@@ -314,54 +345,32 @@ std::string parameter_as_identifier(std::string_view name) {
   }
 }
 
-std::string hex(std::string_view value) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string result;
-  result.reserve(value.size() * 2);
-  for (const char c : value) {
-    result += digits[static_cast<unsigned char>(c) >> 4];
-    result += digits[static_cast<unsigned char>(c) & 15];
-  }
-  return result;
-}
-
 // Collects the settings of one restore. What it writes is ASCII: the server reads the query in the encoding that it
 // has, which may not be the one in which the values are, and in which a quote may be half of a character.
 class restore_writer {
 public:
   explicit restore_writer(std::string_view encoding) : encoding_{encoding} {}
 
-  void reset(std::string_view name) {
-    // A name beyond ASCII was never set: see set().
-    if (!is_ascii(name)) return;
-    sql_ += "RESET " + parameter_as_identifier(name) + ";";
-  }
+  void reset(std::string_view name) { sql_ += "RESET " + parameter_as_identifier(name) + ";"; }
 
   void set(std::string_view name, std::string_view value) {
-    if (!is_ascii(name)) {
-      // No parameter has such a name; the server shall say so, in an encoding the client can read.
-      set_config(hex_text(name), quote_literal_or_hex(value));
-    } else if (is_ascii(value) && !contains(identifier_lists, name)) {
+    if (contains(identifier_lists, name) || !is_ascii(value))
+      set_config(name, value);
+    else
       sql_ += "SET " + parameter_as_identifier(name) + " TO " + quote_literal(value) + ";";
-    } else {
-      set_config(quote_literal(name), quote_literal_or_hex(value));
-    }
   }
 
   std::string take() { return std::move(sql_); }
 
 private:
   // Qualified, since a search_path may put other functions of these names first.
-  void set_config(const std::string& name, const std::string& value) {
-    sql_ += "SELECT pg_catalog.set_config(" + name + "," + value + ",false);";
-  }
-
-  std::string hex_text(std::string_view text) const {
-    return "pg_catalog.convert_from(pg_catalog.decode('" + hex(text) + "','hex')," + quote_literal(encoding_) + ")";
-  }
-
-  std::string quote_literal_or_hex(std::string_view value) const {
-    return is_ascii(value) ? quote_literal(value) : hex_text(value);
+  void set_config(std::string_view name, std::string_view value) {
+    sql_ += "SELECT pg_catalog.set_config(" + quote_literal(ascii_name(name)) + ",";
+    if (is_ascii(value))
+      sql_ += quote_literal(value);
+    else
+      sql_ += "pg_catalog.convert_from(pg_catalog.decode('" + hex(value) + "','hex')," + quote_literal(encoding_) + ")";
+    sql_ += ",false);";
   }
 
   std::string_view encoding_;

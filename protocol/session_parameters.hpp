@@ -84,9 +84,9 @@ startup_profile make_startup_profile(const std::vector<parameter>& settings);
 ///   server connection must not have been started with a client's profile in its own start-up packet.
 /// - Profile entries that are reported too are left to the reported values.
 /// - As one simple query it is one transaction: if Postgres refuses one setting, none was changed.
-/// - Quoting does not depend on the server's standard_conforming_strings or client_encoding; values beyond ASCII are
-/// taken
-///   to be in the client_encoding that is wanted.
+/// - The SQL means the same whatever the server's standard_conforming_strings and client_encoding. Values beyond ASCII
+///   are taken to be in the client_encoding that is wanted; names beyond ASCII are refused by Postgres (14 and up).
+/// - is_superuser and the like are nobody's to set: they may differ afterwards (a role in the profile changes it).
 std::string restore_sql(const parameter_values* have, const startup_profile* have_profile, const parameter_values* want,
                         const startup_profile* want_profile);
 

@@ -273,6 +273,9 @@ BOOST_AUTO_TEST_CASE(what_is_sent_is_ascii_whatever_the_encodings) {
     BOOST_TEST(is_ascii(restore_sql(&have, nullptr, &want, &other)));
     BOOST_TEST(is_ascii(restore_sql(&have, &other, &want, nullptr)));
   }
+  // A name is the same in every encoding, so that what was set is what is reset.
+  BOOST_TEST((restore(profile({}), profile({{"\xc3\xa4.x", "1"}})) == "SET \"\\xc3\\xa4\".\"x\" TO '1';"));
+  BOOST_TEST((restore(profile({{"\xc3\xa4.x", "1"}}), profile({})) == "RESET \"\\xc3\\xa4\".\"x\";"));
   // Without a word on the encoding it is UTF-8.
   BOOST_TEST((restore(profile({}), profile({{"a.b", "\xc3\xa4"}})).find("'c3a4','hex'),'UTF8')") != std::string::npos));
 }
