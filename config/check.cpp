@@ -27,7 +27,7 @@ private:
     return found == lines_.end() ? 0 : found->second;
   }
   void certificate_pair(std::string_view prefix, int at, const std::string& cert, const std::string& key);
-  void check_overrides(const std::string& what, int at, const overrides& own);
+  void check_overrides(const std::string& what, int at, const overrides& own, const overrides& outer);
   void check_database(const tenant& owner, const database& one);
   void check_user(const user& one);
 
@@ -102,22 +102,24 @@ void checker::authentication() {
 
 // -- tenants ----------------------------------------------------------------------------------------------------------
 
-void checker::check_overrides(const std::string& what, int at, const overrides& own) {
-  const int size = own.pool_size.value_or(all_.default_pool_size);
-  if (own.min_pool_size.has_value() && *own.min_pool_size > size)
+void checker::check_overrides(const std::string& what, int at, const overrides& own, const overrides& outer) {
+  const auto pick = [&](auto member, const auto& global) {
+    return (own.*member).value_or((outer.*member).value_or(global));
+  };
+  if (own.min_pool_size.has_value() && *own.min_pool_size > pick(&overrides::pool_size, all_.default_pool_size))
     problems_.warning(at, what + ": min_pool_size is more than the pool size, which limits it");
-  const auto mode = own.server_tls_sslmode.value_or(tls_mode::disable);
-  if (mode >= tls_mode::verify_ca && own.server_tls_ca_file.value_or(all_.server_tls_ca_file).empty())
+  if (own.server_tls_sslmode.value_or(tls_mode::disable) >= tls_mode::verify_ca &&
+      pick(&overrides::server_tls_ca_file, all_.server_tls_ca_file).empty())
     problems_.error(at, what + ": server_tls_sslmode needs server_tls_ca_file");
-  const auto cert = own.server_tls_cert_file.value_or(all_.server_tls_cert_file);
-  const auto key = own.server_tls_key_file.value_or(all_.server_tls_key_file);
-  if ((own.server_tls_cert_file || own.server_tls_key_file) && cert.empty() != key.empty())
+  if ((own.server_tls_cert_file.has_value() || own.server_tls_key_file.has_value()) &&
+      pick(&overrides::server_tls_cert_file, all_.server_tls_cert_file).empty() !=
+          pick(&overrides::server_tls_key_file, all_.server_tls_key_file).empty())
     problems_.error(at, what + ": server_tls_cert_file and server_tls_key_file go together");
 }
 
 void checker::check_database(const tenant& owner, const database& one) {
   const std::string what = "database " + one.name;
-  check_overrides(what, one.line, one);
+  check_overrides(what, one.line, one, owner);
   if (all_.auth_type == auth_type::any && one.user.empty())
     problems_.error(one.line, what + ": auth_type any needs a user in every database, since clients need not have one");
   const auto kind = kind_of_secret(one.password);
@@ -149,7 +151,7 @@ void checker::check_user(const user& one) {
 }
 
 void checker::one_tenant(const tenant& owner) {
-  check_overrides("tenant " + owner.name, owner.line, owner);
+  check_overrides("tenant " + owner.name, owner.line, owner, {});
   for (const auto& [name, one] : owner.databases)
     check_database(owner, one);
   for (const auto& [name, one] : owner.users)

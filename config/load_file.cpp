@@ -1,18 +1,30 @@
 // The only place of this layer that touches files and the environment.
 #include "config/load.hpp"
 
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 namespace pg_edge::config {
 
+namespace {
+
+// A device such as /dev/zero never ends.
+constexpr std::size_t longest_file = std::size_t{256} * 1024 * 1024;
+
+} // namespace
+
 std::optional<std::string> read_whole_file(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  if (!in) return std::nullopt;
-  std::string text{std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{}};
-  // A folder opens but cannot be read.
-  if (in.bad()) return std::nullopt;
+  const auto close = [](std::FILE* file) { std::fclose(file); };
+  const std::unique_ptr<std::FILE, decltype(close)> in{std::fopen(path.c_str(), "rbe"), close};
+  if (in == nullptr) return std::nullopt;
+  std::string text;
+  char piece[65'536];
+  while (const auto count = std::fread(piece, 1, sizeof piece, in.get())) {
+    text.append(piece, count);
+    if (text.size() > longest_file) return std::nullopt;
+  }
+  // A folder opens, but cannot be read.
+  if (std::ferror(in.get()) != 0) return std::nullopt;
   return text;
 }
 
