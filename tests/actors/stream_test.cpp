@@ -331,6 +331,13 @@ BOOST_AUTO_TEST_CASE(writing_to_a_closed_peer_fails_and_does_not_kill) {
   BOOST_TEST(both.near.last_error() == "Broken pipe");
 }
 
+BOOST_AUTO_TEST_CASE(tls_to_a_closed_peer_fails_and_does_not_kill) {
+  auto both = make_tls_pair(make_pair());
+  both.far.close();
+  BOOST_TEST((write_text(both.near, "x").status == io_status::failed));
+  BOOST_TEST(both.near.error_code() == EPIPE);
+}
+
 BOOST_AUTO_TEST_CASE(more_pieces_than_the_kernel_takes_at_once) {
   auto both = make_pair();
   std::vector<iovec> pieces(2500, iovec{const_cast<char*>("ab"), 2});
