@@ -2,13 +2,17 @@
 #include "protocol/startup.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace pg_edge::protocol {
 
 namespace {
 
-/// A short switch of the postgres program that a session may use, and the setting it stands for. Those that only a
-/// server's own start can use (-D, -p, -B, ...) are left out and refused as unknown.
+using name_value_view = std::pair<std::string_view, std::string_view>;
+
+/// A short switch of the postgres program and the setting it stands for. Settings a session cannot change
+/// (shared_buffers) are the server's to refuse. Switches without a setting are for the server's own start: a session's
+/// are ignored.
 struct short_switch {
   char letter;
   bool takes_value;
@@ -17,13 +21,36 @@ struct short_switch {
 };
 
 constexpr short_switch short_switches[] = {
+    {'B', true, "shared_buffers", ""},
+    {'F', false, "fsync", "false"},
+    {'N', true, "max_connections", ""},
+    {'O', false, "allow_system_table_mods", "true"},
+    {'P', false, "ignore_system_indexes", "true"},
     {'S', true, "work_mem", ""},
     {'W', true, "post_auth_delay", ""},
     {'e', false, "datestyle", "euro"},
+    {'h', true, "listen_addresses", ""},
+    {'i', false, "listen_addresses", "*"},
+    {'k', true, "unix_socket_directories", ""},
+    {'l', false, "ssl", "true"},
+    {'p', true, "port", ""},
     {'s', false, "log_statement_stats", "true"},
-    {'O', false, "allow_system_table_mods", "true"},
-    {'P', false, "ignore_system_indexes", "true"},
+    {'C', true, "", ""},
+    {'D', true, "", ""},
+    {'E', false, "", ""},
+    {'T', false, "", ""},
+    {'b', false, "", ""},
+    {'j', false, "", ""},
+    {'n', false, "", ""},
+    {'r', true, "", ""},
+    {'v', true, "", ""},
 };
+
+/// `-d n` turns on all of these up to its level, besides log_min_messages.
+constexpr std::pair<int, name_value_view> debug_switches[] = {{2, {"log_statement", "all"}},
+                                                              {3, {"debug_print_parse", "true"}},
+                                                              {4, {"debug_print_plan", "true"}},
+                                                              {5, {"debug_print_rewritten", "true"}}};
 
 /// `-f x` forbids a kind of plan.
 constexpr std::pair<char, std::string_view> plan_switches[] = {
@@ -88,17 +115,17 @@ private:
                                       [letter](const short_switch& s) { return s.letter == letter; });
       const bool in_table = known != std::end(short_switches);
       if (in_table && !known->takes_value) {
-        set(known->setting, known->fixed_value);
+        if (!known->setting.empty()) set(known->setting, known->fixed_value);
         continue;
       }
-      const bool takes_value = in_table || std::string_view("-cft").find(letter) != std::string_view::npos;
+      const bool takes_value = in_table || std::string_view("-cdft").find(letter) != std::string_view::npos;
       if (!takes_value) return unknown(word);
       std::string value = word.substr(at + 1);
       if (value.empty()) {
         if (next_ == words_.size()) return unknown(word);
         value = words_[next_++];
       }
-      if (in_table) return set(known->setting, value);
+      if (in_table) return known->setting.empty() || set(known->setting, value);
       return valued(letter, value, word);
     }
     return true;
@@ -116,7 +143,17 @@ private:
           return set(setting, "true");
       return unknown(word);
     }
+    if (letter == 'd') return debug(value);
     return assignment(letter, value);
+  }
+
+  bool debug(const std::string& value) {
+    int level = 0; // a value that is no number is 0, as in Postgres
+    std::from_chars(value.data(), value.data() + value.size(), level);
+    set("log_min_messages", level > 0 ? "debug" + std::to_string(level) : "notice");
+    for (const auto& [least, setting] : debug_switches)
+      if (level >= least) set(setting.first, setting.second);
+    return true;
   }
 
   bool assignment(char letter, const std::string& text) {
@@ -130,6 +167,7 @@ private:
     return set(name, text.substr(equals + 1));
   }
 
+  /// True always, so that the last step of a switch can return it.
   bool set(std::string_view name, std::string_view value) {
     std::erase_if(settings_, [name](const name_value& s) { return same_name(s.first, name); });
     settings_.emplace_back(name, value);

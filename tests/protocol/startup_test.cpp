@@ -279,6 +279,10 @@ BOOST_AUTO_TEST_CASE(short_switches_stand_for_settings) {
   BOOST_TEST(options("-S64") == "work_mem=64");
   BOOST_TEST(options("-fs -f m") == "enable_seqscan=false;enable_mergejoin=false");
   BOOST_TEST(options("-tpa -tpl -te") == "log_parser_stats=true;log_planner_stats=true;log_executor_stats=true");
+  BOOST_TEST(options("-i -p 1 -F") == "listen_addresses=*;port=1;fsync=false"); // the server refuses them by name
+  BOOST_TEST(options("-D /etc -En -r x -e") == "datestyle=euro");               // for the server's own start: ignored
+  BOOST_TEST(options("-d0") == "log_min_messages=notice");
+  BOOST_TEST(options("-d 3") == "log_min_messages=debug3;log_statement=all;debug_print_parse=true");
   BOOST_TEST(options("-sPca=b") == "log_statement_stats=true;ignore_system_indexes=true;a=b");
 }
 
@@ -289,7 +293,6 @@ BOOST_AUTO_TEST_CASE(B009_a_bad_switch_is_an_error_and_nothing_of_it_applies) {
   BOOST_TEST(options("a=b") == invalid + "a=b");
   BOOST_TEST(options("-") == invalid + "-");
   BOOST_TEST(options("-c") == invalid + "-c");
-  BOOST_TEST(options("-D /etc") == invalid + "-D"); // for the server's own start
   BOOST_TEST(options("-fx") == invalid + "-fx");
   BOOST_TEST(options("-tx") == invalid + "-tx");
   BOOST_TEST(options("-tpx") == invalid + "-tpx");
@@ -307,7 +310,7 @@ BOOST_AUTO_TEST_CASE(B009_a_value_cannot_add_a_second_setting) {
 
 BOOST_AUTO_TEST_CASE(random_options_are_read_or_refused) {
   std::mt19937 random(20261123);
-  const std::string_view alphabet = "-- c==\\ abSftep\t_";
+  const std::string_view alphabet = "-- c==\\ abSftepdDE1\t_";
   std::size_t read = 0;
   for (int round = 0; round < 20'000; ++round) {
     std::string text(random() % 24, ' ');
