@@ -221,9 +221,9 @@ permit_steward::orders permit_steward::share_joined(share_key key, node_id node)
   return decide();
 }
 
+// What it said on its way here has been heard, so what is still out is only what an older report carried along in vain.
 permit_steward::orders permit_steward::share_left(share_key key) {
-  if (find(key)) lose(key, {}, false);
-  return decide();
+  return share_lost(key, {}, true);
 }
 
 permit_steward::orders permit_steward::share_lost(share_key key, const std::vector<backend_id>& roster,
@@ -234,6 +234,8 @@ permit_steward::orders permit_steward::share_lost(share_key key, const std::vect
 
 // Moves a live share to the lost ones, or completes what is known of one already there.
 void permit_steward::lose(share_key key, const std::vector<backend_id>& roster, bool complete) {
+  auto& newest = newest_[key.share];
+  newest = std::max(newest, key.incarnation); // should its share_joined() come late, it is too late
   if (const auto* share = find(key)) {
     lost_[key].out = share->out();
     shares_.erase(key.share);
@@ -266,6 +268,8 @@ permit_steward::orders permit_steward::backend_gone(share_key key, backend_id ba
 
 std::optional<permit_steward::orders> permit_steward::on_report(const permit_report& report) {
   auto* share = find(report.from);
+  if (const auto lost = lost_.find(report.from); lost != lost_.end() && !lost->second.complete)
+    lost->second.roster.insert(report.carried.begin(), report.carried.end());
   if (!share) return std::nullopt;
   const auto& heard = share->heard;
   const bool sane = report.returned >= heard.returned && report.returned <= share->sent.granted &&
