@@ -6,6 +6,8 @@
 //   - Watch descriptors and arm timers in make_behavior() or later; let them go in on_exit(), not in the destructor,
 //     because any thread may drop the last handle.
 //   - quit() works from on_io, timers and turn tasks as well as from message handlers.
+//   - on_exit() also clears the handles the actor keeps: handles in a circle are never freed. It may run without
+//     make_behavior() having run, and on another thread then, when the reactor has stopped: nothing is watched by then.
 //   - CAF streams are not supported.
 #pragma once
 

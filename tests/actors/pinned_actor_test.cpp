@@ -11,11 +11,27 @@
 #include <future>
 #include <memory>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 using namespace pg_edge::actors;
 using namespace std::chrono_literals;
+
+#if defined(__SANITIZE_THREAD__)
+// libcaf_core.so is not instrumented, so ThreadSanitizer sees neither its reference counts (what the last reference
+// destroys looks unordered) nor the queues of its own workers. Suppressing the library also hides the handlers that it
+// calls: build with PG_EDGE_TSAN_STRICT and run the cases thousands_* and no_wake_up_* to have those checked too.
+extern "C" const char* __tsan_default_suppressions() {
+#ifdef PG_EDGE_TSAN_STRICT
+  return "race:block_dtor\n"
+         "race:data_dtor\n"
+         "race:caf::message::~message\n"
+         "race:caf::detail::tuple_vals\n";
+#else
+  return "race:libcaf_core.so\n"
+         "race:block_dtor\n";
+#endif
+}
+#endif
 
 namespace {
 
@@ -178,8 +194,6 @@ BOOST_AUTO_TEST_CASE(quit_works_from_a_timer) {
 
 BOOST_AUTO_TEST_CASE(an_exception_ends_its_actor_only) {
   house h(1);
-  int silent[2];
-  BOOST_TEST_REQUIRE((pipe(silent) == 0));
   auto thrower = spawn_pinned<scripted>(
       h[0], [](scripted*) -> caf::behavior { return {[](int) { throw std::runtime_error("handler"); }}; });
   auto exit_thrower = spawn_pinned<scripted>(h[0], [](scripted* self) -> caf::behavior {
@@ -201,8 +215,6 @@ BOOST_AUTO_TEST_CASE(an_exception_ends_its_actor_only) {
   int answer = 0;
   self->request(fine, 5s, 7).receive([&](int n) { answer = n; }, [](const caf::error&) {});
   BOOST_TEST((answer == 7));
-  close(silent[0]);
-  close(silent[1]);
 }
 
 // The message that moves the actor is the last one here; on_arrival() comes before the next one, there.
@@ -381,6 +393,7 @@ protected:
   }
   void on_exit() override {
     if (reactor::current() == &home()) home().cancel(move_timer_);
+    peers_.clear(); // handles in a circle are references in a circle
   }
 
 private:
