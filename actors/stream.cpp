@@ -276,7 +276,7 @@ io_result stream::read_tls(char* out, std::size_t size) {
     tls_->drained = result != 1;
     filled += n;
     if (result == 1) continue;
-    auto status = judge(result, "TLS read");
+    auto status = after_our_end(judge(result, "TLS read"));
     if (status == io_status::would_block) {
       tls_->read_wants_write = SSL_want_write(tls_->ssl.get());
     } else if (status == io_status::closed && !tls_->accepts) {
@@ -291,6 +291,13 @@ io_result stream::read_tls(char* out, std::size_t size) {
   return {io_status::ok, filled};
 }
 
+/// A Postgres that got Terminate ends without reading the close_notify behind it, and its kernel then says so with a
+/// reset. Once we have ended our half, that is as good an end as any: the other socket is gone.
+io_status stream::after_our_end(io_status status) const {
+  const bool reset = status == io_status::failed && error_ == ECONNRESET;
+  return reset && tls_->notified ? io_status::closed : status;
+}
+
 /// Postgres says close_notify before its backend has ended, and a permit is free only when that has ended. So towards
 /// servers `closed` means the end of the transport. We answer with our own close_notify and end, for peers that wait.
 io_status stream::wait_for_end_of_transport() {
@@ -298,7 +305,7 @@ io_status stream::wait_for_end_of_transport() {
   std::array<char, 512> unwanted{};
   while (true) {
     const auto got = read_plain(unwanted.data(), unwanted.size());
-    if (got.status != io_status::ok) return got.status;
+    if (got.status != io_status::ok) return after_our_end(got.status);
   }
 }
 

@@ -20,7 +20,7 @@ namespace pg_edge::actors {
 enum class io_status {
   ok,          // read: `bytes` > 0 came in; write: everything was taken
   would_block, // wait for the socket; write: `bytes` (perhaps 0) were taken before
-  closed,      // the peer closed in an orderly way
+  closed,      // the peer closed in an orderly way (TLS: or was gone after we had closed our half)
   failed,      // see last_error()
 };
 
@@ -102,6 +102,7 @@ private:
   io_result read_tls(char* out, std::size_t size);
   io_result write_tls(const iovec* pieces, int count);
   io_status wait_for_end_of_transport();
+  io_status after_our_end(io_status status) const;
   void send_close_notify();
   void start_tls(SSL_CTX& context, bool accepts, bool direct);
   io_status fail_with_errno();

@@ -561,6 +561,21 @@ BOOST_AUTO_TEST_CASE(a_server_has_left_when_its_transport_ends) {
   BOOST_TEST((read_all(both.near, in) == io_status::closed));
 }
 
+BOOST_AUTO_TEST_CASE(a_reset_is_an_end_only_after_our_own_end) {
+  for (const bool we_ended : {true, false}) {
+    auto both = make_tls_pair(make_tcp_pair());
+    // What the far end leaves unread makes its kernel answer with a reset, as Postgres does after Terminate.
+    BOOST_TEST((write_text(both.near, "Terminate").status == io_status::ok));
+    if (we_ended) both.near.shutdown_write();
+    const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    BOOST_TEST(::dup2(nothing, both.far.fd()) == both.far.fd()); // closes the socket behind the stream's back
+    ::close(nothing);
+    std::string in;
+    BOOST_TEST((read_all(both.near, in) == (we_ended ? io_status::closed : io_status::failed)));
+    BOOST_TEST(both.near.error_code() == ECONNRESET);
+  }
+}
+
 // -- handshakes that fail
 // ----------------------------------------------------------------------------------------------
 
