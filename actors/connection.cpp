@@ -193,6 +193,11 @@ void connection::on_io(std::uint32_t events) {
     hangup_ = true;
   if (step_ == step::connecting)
     return go_on_connecting();
+  if (step_ == step::peeking) {
+    if (!readable_ || !on_first_bytes() || step_ != step::peeking)
+      return;
+    step_ = step::relaying;
+  }
   if (step_ == step::handshaking)
     return go_on_handshake();
   if (!out_.empty() && ((events & EPOLLOUT) != 0 || socket_.tls()))

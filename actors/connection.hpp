@@ -39,6 +39,8 @@ protected:
   virtual void on_drained() {}
   /// TLS is up.
   virtual void on_handshake() {}
+  /// The first bytes are there and may be looked at without being read; returns whether reading may begin.
+  virtual bool on_first_bytes() { return true; }
   /// Non-blocking connect() has ended well.
   virtual void on_connected() {}
   /// The peer has closed its side while nothing is read from it.
@@ -52,6 +54,8 @@ protected:
   void close_socket();
   /// Expects the end of connect(), then on_connected().
   void await_connect() { step_ = step::connecting; }
+  /// Expects bytes, then on_first_bytes().
+  void await_first_bytes() { step_ = step::peeking; }
   void begin_accept_tls(SSL_CTX& context, bool direct);
   void begin_connect_tls(SSL_CTX& context, const std::string& host, config::tls_mode mode);
   /// Offers the kept input again; for when wants_input() has become true.
@@ -67,7 +71,7 @@ protected:
   std::uint64_t bytes_in_ = 0, bytes_out_ = 0;
 
 private:
-  enum class step : std::uint8_t { connecting, handshaking, relaying };
+  enum class step : std::uint8_t { connecting, peeking, handshaking, relaying };
 
   static constexpr int reads_per_turn = 4;
   static constexpr std::size_t kept_capacity = 4096;

@@ -285,6 +285,23 @@ struct console_query {
 };
 using console_actor = caf::typed_actor<caf::reacts_to<console_query>>;
 
+// -- node -----------------------------------------------------------------------------------------------------------------
+
+/// Read the file again and apply what can be applied.
+struct reload_settings {};
+/// How that went: lines for the log and the console; `applied` false: nothing has changed.
+struct reload_result {
+  bool applied = false;
+  std::vector<std::string> lines;
+};
+/// How to end: `wait_for_clients` as SIGTERM (clients stay until they leave, new ones are refused), `wait_for_servers` as
+/// SIGINT (every client ends with its transaction), `at_once` as SIGQUIT.
+enum class shutdown_mode : std::uint8_t { wait_for_clients, wait_for_servers, at_once };
+struct shut_down {
+  shutdown_mode mode = shutdown_mode::at_once;
+};
+using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reload_result>, caf::reacts_to<shut_down>>;
+
 // -- what the console asks pinned actors ------------------------------------------------------------------------------------
 
 struct client_row {
@@ -373,6 +390,9 @@ PG_EDGE_LOCAL_MESSAGE(close_server)
 PG_EDGE_LOCAL_MESSAGE(adopt_server)
 PG_EDGE_LOCAL_MESSAGE(cancel_sent)
 PG_EDGE_LOCAL_MESSAGE(console_query)
+PG_EDGE_LOCAL_MESSAGE(reload_settings)
+PG_EDGE_LOCAL_MESSAGE(reload_result)
+PG_EDGE_LOCAL_MESSAGE(shut_down)
 PG_EDGE_LOCAL_MESSAGE(share_snapshot)
 PG_EDGE_LOCAL_MESSAGE(take_snapshot)
 #undef PG_EDGE_LOCAL_MESSAGE

@@ -33,6 +33,7 @@ public:
   resolver_actor resolver;
   key_deriver_actor deriver;
   console_actor console;
+  node_actor node;
   cancel_registry cancels;
   protocol::bytes secret;                 // random; salts of users who do not exist hang on it
   std::atomic<std::uint64_t> next_id{1};  // ids of clients, servers and pools: unique and rising

@@ -30,6 +30,22 @@ void write_message(gather& out, char type, std::initializer_list<bytes_view> par
   });
 }
 
+/// A text that changes what names of prepared statements mean.
+bool changes_names(const text_effects& effects) {
+  return std::any_of(effects.list.begin(), effects.list.end(), [](const text_effect& one) {
+    return one.kind == statement_kind::prepare || one.kind == statement_kind::deallocate ||
+           one.kind == statement_kind::deallocate_all || one.kind == statement_kind::discard_all;
+  });
+}
+
+/// A text behind which the client's start-up values have to be set again.
+bool resets_parameters(const text_effects& effects) {
+  return std::any_of(effects.list.begin(), effects.list.end(), [](const text_effect& one) {
+    return one.kind == statement_kind::reset || one.kind == statement_kind::reset_all ||
+           one.kind == statement_kind::discard_all || one.to_default;
+  });
+}
+
 constexpr bytes_view nul{"\0", 1};
 constexpr bytes_view no_types{"\0\0", 2};
 
@@ -67,6 +83,11 @@ private:
     return why;
   }
   client_verdict more() { return stop(client_verdict::more); }
+  /// Until the server owes nothing; it must not keep its answers until a Sync that comes later.
+  client_verdict wait() {
+    if (!s_->owed.back().flushes()) write_message(to_server_, 'H', {});
+    return stop(client_verdict::wait);
+  }
 
   // -- moving bytes
   // -----------------------------------------------------------------------------------------------------
@@ -153,6 +174,7 @@ private:
   }
 
   client_verdict with_server(const frame_header& header, bytes_view rest) {
+    if (too_far_ahead() && header.type != 'X') return wait();
     if (s_->skipping && header.type != 'S' && header.type != 'X') return swallow(header); // the server would ignore it
     switch (header.type) {
     case 'Q':
@@ -164,7 +186,7 @@ private:
     case 'D':
       return describe(header, rest);
     case 'E':
-      return execute(header);
+      return execute(header, rest);
     case 'C':
       return close(header, rest);
     case 'S':
@@ -174,6 +196,7 @@ private:
     case 'F':
       owe(reply_kind::function_call);
       s_->batch++;
+      c_.in_batch = false;
       return forward(header);
     case 'd':
     case 'c':
@@ -184,6 +207,12 @@ private:
     default:
       return invalid_type(header);
     }
+  }
+
+  bool too_far_ahead() const {
+    if (s_->owed.empty()) return false;
+    return s_->stray == stray_sync::probed || s_->retry.now == batch_retry::stage::failed ||
+           s_->owed.size() >= owed_limit || to_server_.size() > in_.size() + own_bytes_limit;
   }
 
   client_verdict invalid_type(const frame_header& header) {
@@ -199,6 +228,8 @@ private:
     batch_retry& retry = s_->retry;
     if (retry.now == batch_retry::stage::complete)
       retry.now = batch_retry::stage::off; // the client goes on without waiting: order would be lost
+    if (retry.now == batch_retry::stage::recording && header.total() <= retry_limit && rest.size() < header.total())
+      return more(); // it is kept whole
     const std::size_t before = at_;
     const client_verdict verdict = with_server(header, rest);
     if (!stop_ && retry.now == batch_retry::stage::recording) record(header, in_.substr(before, at_ - before));
@@ -223,6 +254,7 @@ private:
     retry.now = batch_retry::stage::recording;
     retry.executes = 0;
     retry.batch.clear();
+    retry.held.clear();
     retry.subject = subject;
     record(header, message);
   }
@@ -247,6 +279,17 @@ private:
     s_->statements.erase(*what);
   }
 
+  /// Whether a Close of `what` sent in an earlier batch is unanswered: should that batch fail, the server still has it.
+  bool close_unsettled(const statement_ptr& what) const {
+    if (s_->owed.renaming() == 0) return false;
+    for (std::size_t i = 0; i < s_->owed.size(); ++i) {
+      const owed_reply& reply = s_->owed.at(i);
+      if (reply.kind == reply_kind::close && reply.ours && reply.subject == what && reply.batch != s_->batch)
+        return true;
+    }
+    return false;
+  }
+
   /// Notes that the server is about to know `what`, and makes room for it.
   void note_prepared(const statement_ptr& what, std::uint64_t epoch) {
     server_statements::entry& entry = s_->statements.add(what);
@@ -255,7 +298,9 @@ private:
     while (const statement_ptr oldest =
                s_->statements.evict(std::max<std::size_t>(c_.rules->max_server_statements, 1))) {
       write_message(to_server_, 'C', {"S", oldest->server_name, nul});
-      owe(reply_kind::close, true).subject = oldest;
+      owed_reply& reply = owe(reply_kind::close, true);
+      reply.subject = oldest;
+      s_->owed.mark_renames(reply);
     }
   }
 
@@ -269,7 +314,7 @@ private:
     server_statements::entry* entry = s_->statements.use(*what);
     if (usable(entry)) return false;
     // One that was sent in an earlier batch and not confirmed may or may not be there; Close never fails.
-    if (entry != nullptr) close_on_server(what);
+    if (entry != nullptr || close_unsettled(what)) close_on_server(what);
     if (what->has_sql_types) {
       prepare_by_sql(what);
     } else {
@@ -279,6 +324,22 @@ private:
       reply.epoch = present_parse_epoch();
     }
     note_prepared(what, present_parse_epoch());
+    return true;
+  }
+
+  /// A plan that was made before this client prepared the statement may be stale in a way the client must not see.
+  void distrust(const client_statement& named) {
+    if (server_statements::entry* entry = s_->statements.find(*named.what))
+      entry->stale |= entry->batch != s_->batch && entry->validated_at < named.parsed_at;
+  }
+
+  /// For DEALLOCATE, which needs the name on the server and not the statement, whose tables may be gone.
+  bool bring_name(const statement_ptr& what) {
+    if (usable(s_->statements.find(*what))) return false;
+    close_on_server(what);
+    write_message(to_server_, 'P', {what->server_name, nul, nul, no_types});
+    owe(reply_kind::parse, true);
+    s_->statements.add(what).stale = true;
     return true;
   }
 
@@ -302,6 +363,39 @@ private:
     return found == c_.extras->statements.end() ? nullptr : &found->second;
   }
 
+  /// Whether it is open what `name` means to the client: it depends on an answer that is still to come, of an earlier
+  /// batch (in the same batch an error skips what comes behind it) or of a DEALLOCATE, PREPARE, DISCARD.
+  bool unsettled(std::string_view name) {
+    if (s_->owed.renaming() == 0) return false;
+    for (std::size_t i = 0; i < s_->owed.size(); ++i) {
+      const owed_reply& reply = s_->owed.at(i);
+      if (!reply.renames) continue;
+      if (reply.effects && changes_names(*reply.effects)) return true;
+      if (reply.undo && reply.undo->name == name && reply.batch != s_->batch) return true;
+    }
+    return false;
+  }
+
+  bool unnamed_unsettled() const {
+    return c_.extras && s_->unnamed_client == c_.id && s_->unnamed_batch != 0 && s_->unnamed_batch != s_->batch;
+  }
+
+  /// Whether the client's start-up values are still to be set again behind a RESET.
+  bool reset_unsettled() {
+    if (!c_.custom_startup || c_.in_batch || s_->owed.renaming() == 0) return false;
+    for (std::size_t i = 0; i < s_->owed.size(); ++i)
+      if (s_->owed.at(i).effects && resets_parameters(*s_->owed.at(i).effects)) return true;
+    return false;
+  }
+
+  void note_effects(owed_reply& reply, text_effects_ptr effects) {
+    reply.effects = std::move(effects);
+    if (reply.effects && (changes_names(*reply.effects) || (c_.custom_startup && resets_parameters(*reply.effects))))
+      s_->owed.mark_renames(reply);
+  }
+
+  bool standard_strings() const { return !s_->values || s_->values->get("standard_conforming_strings") != "off"; }
+
   /// Changes what the client calls `name` and returns how to take that back.
   std::unique_ptr<map_undo> rename(std::string_view name, client_statement now) {
     client_statements& map = c_.more().statements;
@@ -320,7 +414,14 @@ private:
     if (s_ == nullptr || s_->owed.empty())
       to_client_.copy(kind == reply_kind::local_parse ? parse_complete_bytes : close_complete_bytes);
     else
-      owe(kind).undo = std::move(undo);
+      owe_renaming(kind, std::move(undo));
+  }
+
+  owed_reply& owe_renaming(reply_kind kind, std::unique_ptr<map_undo> undo) {
+    owed_reply& reply = owe(kind);
+    reply.undo = std::move(undo);
+    if (reply.undo) s_->owed.mark_renames(reply);
+    return reply;
   }
 
   // -- SQL that names prepared statements
@@ -353,6 +454,11 @@ private:
         result.sql.append(sql.substr(done, from - done));
         result.sql.append(meant->server_name);
         done = from + one.name_token.size();
+      } else if (is_foreign(one)) {
+        const auto from = static_cast<std::size_t>(one.name_token.data() - sql.data());
+        result.sql.append(sql.substr(done, from - done));
+        result.sql.append(quote_identifier(one.name + "?"));
+        done = from + one.name_token.size();
       }
       effects->list.push_back(std::move(effect));
     }
@@ -361,12 +467,23 @@ private:
     return result;
   }
 
+  /// A name of the pooler's own that the client did not give to anything: it must not reach the statement.
+  static bool is_foreign(const scanned_statement& one) {
+    return (one.kind == statement_kind::execute || one.kind == statement_kind::deallocate) &&
+           one.name.starts_with(statement_prefix);
+  }
+
   /// Which shared statement a PREPARE, EXECUTE or DEALLOCATE means; null: none of the client's, leave the text alone.
   statement_ptr meant_statement(const scanned_statement& one, text_effect& effect, bool& injected) {
     client_statement* named = known(one.name);
     if (one.kind == statement_kind::execute || one.kind == statement_kind::deallocate) {
       if (named == nullptr) return nullptr;
-      injected |= bring(named->what);
+      if (one.kind == statement_kind::deallocate) {
+        injected |= bring_name(named->what);
+      } else {
+        distrust(*named);
+        injected |= bring(named->what);
+      }
       if (named->what->effects && named->what->effects->leaves_state) s_->dirt.other = true;
       effect.subject = one.kind == statement_kind::deallocate ? named->what : nullptr;
       return named->what;
@@ -391,16 +508,18 @@ private:
   // -----------------------------------------------------------------------------------------------------
 
   client_verdict query(const frame_header& header, bytes_view rest) {
-    const bool whole = rest.size() >= header.total();
-    if (!whole && header.total() <= whole_query_limit) return more();
+    const bool whole = header.total() <= whole_query_limit;
+    const std::size_t seen = std::min(header.total(), whole_query_limit);
+    if (rest.size() < seen) return more();
+    if (reset_unsettled()) return wait();
     text_effects_ptr effects;
     if (sharing() || c_.custom_startup) {
-      const std::string_view sql = text_of(rest.substr(0, std::min(rest.size(), header.total())));
+      const std::string_view sql = text_of(rest.substr(0, seen));
       if (!whole || look(sql).interesting) {
-        const scan_result scanned = scan(sql, !whole);
+        const scan_result scanned = scan(sql, !whole, standard_strings());
         if (sharing() && whole && scanned.complete && names_statements(scanned))
           return query_with_names(header, sql, scanned);
-        effects = effects_of(sql, !whole);
+        effects = effects_of(sql, !whole, standard_strings());
       }
     }
     begin_query(std::move(effects));
@@ -419,12 +538,13 @@ private:
       c_.extras->unnamed.clear();
       c_.extras->unnamed_generation = 0;
     }
-    owe(reply_kind::query).effects = std::move(effects);
+    note_effects(owe(reply_kind::query), std::move(effects));
+    c_.in_batch = false; // a simple query ends what extended messages have begun
     s_->batch++;
   }
 
   client_verdict query_with_names(const frame_header& header, std::string_view sql, const scan_result& scanned) {
-    if (!s_->owed.empty()) return stop(client_verdict::wait); // a PREPARE may still be on its way to success or failure
+    if (!s_->owed.empty()) return wait(); // a PREPARE may still be on its way to success or failure
     const rewritten_sql now = rewrite(sql, scanned);
     if (now.injected) {
       write_message(to_server_, 'S', {});
@@ -451,53 +571,73 @@ private:
   }
 
   client_verdict parse_unnamed(const frame_header& header, bytes_view rest) {
-    const bool whole = rest.size() >= header.total();
-    if (!whole && header.total() <= kept_unnamed_limit) return more();
+    const bool whole = header.total() <= kept_unnamed_limit;
+    if (whole && rest.size() < header.total()) return more();
+    if (unnamed_unsettled() || reset_unsettled()) return wait();
+    const bytes_view text =
+        whole && header.body() > 0 ? rest.substr(frame_header_size + 1, header.body() - 1) : bytes_view{};
+    const std::string_view sql = text.substr(0, text.find('\0'));
+    const bool interesting = look(sql).interesting;
+    const scan_result scanned = interesting ? scan(sql, false, standard_strings()) : scan_result{};
+    const bool names = interesting && scanned.complete && names_statements(scanned) && sql.size() < text.size();
+    if (names && !s_->owed.empty()) return wait();
     ++counts().client_parses;
     ++counts().server_parses;
     c_.in_batch = true;
     client_extras& extras = c_.more();
+    const bool first = s_->owed.empty() || s_->owed.back().flushes();
+    std::unique_ptr<map_undo> undo = first ? nullptr : undo_unnamed(extras);
     extras.unnamed.clear();
     extras.unnamed_effects = nullptr;
     extras.unnamed_generation = next_parse_epoch();
-    if (header.body() < 1 || !whole) {
-      owe_unnamed_parse();
+    if (text.empty()) {
+      owe_unnamed_parse(std::move(undo));
       return forward(header);
     }
-    const bytes_view text = rest.substr(frame_header_size + 1, header.body() - 1);
-    const std::string_view sql = text.substr(0, text.find('\0'));
-    if (look(sql).interesting) {
-      const scan_result scanned = scan(sql, false);
-      if (scanned.complete && names_statements(scanned) && sql.size() < text.size()) {
+    if (interesting) {
+      if (names) {
         const rewritten_sql now = rewrite(sql, scanned);
         extras.unnamed = now.sql;
         extras.unnamed.append(text.substr(sql.size()));
         extras.unnamed_effects = now.effects;
         write_message(to_server_, 'P', {nul, extras.unnamed});
-        owe_unnamed_parse();
+        owe_unnamed_parse(std::move(undo));
         return swallow(header);
       }
-      extras.unnamed_effects = effects_of(sql, false);
+      extras.unnamed_effects = effects_of(sql, false, standard_strings());
     }
     extras.unnamed.assign(text);
-    owe_unnamed_parse();
+    owe_unnamed_parse(std::move(undo));
     return forward(header);
   }
 
-  void owe_unnamed_parse() {
-    owe(reply_kind::parse);
+  /// Should the Parse be skipped because of an error before it, the statement before it lives on.
+  static std::unique_ptr<map_undo> undo_unnamed(client_extras& extras) {
+    auto undo = std::make_unique<map_undo>();
+    undo->unnamed = std::move(extras.unnamed);
+    undo->unnamed_generation = extras.unnamed_generation;
+    undo->unnamed_effects = extras.unnamed_effects;
+    return undo;
+  }
+
+  void owe_unnamed_parse(std::unique_ptr<map_undo> undo, bool ours = false) {
+    owed_reply& reply = owe(reply_kind::parse, ours);
+    reply.epoch = c_.extras->unnamed_generation;
+    reply.undo = std::move(undo);
     s_->unnamed_client = c_.id;
-    s_->unnamed_generation = c_.extras->unnamed_generation;
+    s_->unnamed_generation = reply.epoch;
+    s_->unnamed_batch = s_->batch;
   }
 
   client_verdict parse_named(const frame_header& header, bytes_view rest) {
     if (header.total() > named_parse_limit) return stop(client_verdict::broken, "prepared statement too large");
     if (rest.size() < header.total()) return more();
-    ++counts().client_parses;
-    c_.in_batch = true;
     reader body(rest.substr(frame_header_size, header.body()));
     const bytes_view name = body.cstring();
     const bytes_view text = body.rest();
+    if (unsettled(name) || reset_unsettled()) return wait();
+    ++counts().client_parses;
+    c_.in_batch = true;
     if (!body.ok() || text.find('\0') == bytes_view::npos) {
       owe(reply_kind::parse);
       return forward(header); // malformed: the server says so
@@ -511,12 +651,11 @@ private:
       answer_here(reply_kind::local_parse, std::move(undo));
       return swallow(header);
     }
-    if (entry != nullptr) close_on_server(what);
+    if (entry != nullptr || close_unsettled(what)) close_on_server(what);
     write_parse(*what);
-    owed_reply& reply = owe(reply_kind::parse);
+    owed_reply& reply = owe_renaming(reply_kind::parse, std::move(undo));
     reply.subject = what;
     reply.epoch = epoch;
-    reply.undo = std::move(undo);
     note_prepared(what, epoch);
     return swallow(header);
   }
@@ -524,11 +663,13 @@ private:
   /// The server does not know the client's name, so it is given one to refuse: its own words and its own aborted
   /// transaction are what the client must see.
   client_verdict parse_name_in_use(const frame_header& header, bytes_view name) {
-    write_message(to_server_, 'P', {name, nul, nul, no_types});
+    std::string refused(name);
+    if (name.starts_with(statement_prefix)) refused.push_back('?'); // not one of the pooler's own
+    write_message(to_server_, 'P', {refused, nul, nul, no_types});
     owe(reply_kind::parse, true);
     s_->dirt.prepared = true;
     owe(reply_kind::parse);
-    return forward(header);
+    return with_server_name(header, {}, refused, frame_header_size + name.size());
   }
 
   /// A statement some server has accepted needs none to be known again. Drivers that prepare with a blocking call while
@@ -559,37 +700,50 @@ private:
     const std::size_t portal_end = body.find('\0');
     const std::size_t name_end = portal_end == bytes_view::npos ? portal_end : body.find('\0', portal_end + 1);
     if (name_end == bytes_view::npos && body.size() < header.body() && body.size() < name_limit) return more();
+    // Forwarded as it is, a name that was not looked at could be one of the pooler's own, or another client's.
+    if (name_end == bytes_view::npos ? body.size() >= name_limit : name_end >= name_limit)
+      return stop(client_verdict::broken, "the names in a Bind message are too long");
+    const bool look_at_name = sharing() && name_end != bytes_view::npos;
+    const bytes_view name = look_at_name ? body.substr(portal_end + 1, name_end - portal_end - 1) : bytes_view{};
+    client_statement* named = look_at_name && !name.empty() ? known(name) : nullptr;
+    if (reset_unsettled() || (look_at_name && (name.empty() ? unnamed_unsettled() : unsettled(name)))) return wait();
+    if (named != nullptr && doubtful(*named) && rest.size() < header.total() && header.total() <= retry_limit)
+      return more(); // it may have to be kept
     ++counts().binds;
     c_.in_batch = true;
-    if (!sharing() || name_end == bytes_view::npos) {
+    if (!look_at_name) {
       owe(reply_kind::bind);
       return forward(header);
     }
-    const bytes_view name = body.substr(portal_end + 1, name_end - portal_end - 1);
+    const bytes_view portal = body.substr(0, portal_end);
     if (name.empty()) {
       bring_unnamed();
+      note_bound(portal, c_.extras ? c_.extras->unnamed_effects : nullptr);
       owe(reply_kind::bind);
       return forward(header);
     }
-    client_statement* named = known(name);
     if (named == nullptr)
       return with_unknown_name(header, reply_kind::bind, {body.substr(0, portal_end + 1), name},
                                frame_header_size + name_end);
     use_named(*named, header, rest, reply_kind::bind);
-    set_bound_effects(named->what->effects);
+    note_bound(portal, named->what->effects);
     return with_server_name(header, body.substr(0, portal_end + 1), named->what->server_name,
                             frame_header_size + name_end);
   }
 
-  void set_bound_effects(const text_effects_ptr& effects) {
-    if (!c_.extras || c_.extras->bound_effects == effects) return;
+  /// Of several portals only the one bound last is remembered; without effects, the tag alone tells what was done.
+  void note_bound(bytes_view portal, const text_effects_ptr& effects) {
+    if (effects && effects->leaves_state) s_->dirt.other = true;
+    if (!c_.extras || (!effects && c_.extras->bound_portal != portal)) return;
     c_.extras->bound_effects = effects;
+    c_.extras->bound_portal.assign(portal);
   }
 
   /// Brings the statement and owes the reply; begins to keep the batch when the server's plan may be stale.
   void use_named(const client_statement& named, const frame_header& header, bytes_view rest, reply_kind kind) {
-    bring(named.what);
     const bool keep = doubtful(named);
+    if (!keep) distrust(named);
+    bring(named.what);
     owed_reply& reply = owe(kind);
     reply.subject = named.what;
     reply.epoch = present_parse_epoch();
@@ -627,32 +781,31 @@ private:
   void bring_unnamed() {
     client_extras* extras = c_.extras.get();
     const std::uint64_t generation = extras == nullptr ? 0 : extras->unnamed_generation;
-    set_bound_effects(extras == nullptr ? nullptr : extras->unnamed_effects);
     if (generation != 0 && s_->unnamed_client == c_.id && s_->unnamed_generation == generation) return;
     if (generation != 0 && !extras->unnamed.empty()) {
       ++counts().server_parses;
       write_message(to_server_, 'P', {nul, extras->unnamed});
-      owe(reply_kind::parse, true);
-      s_->unnamed_client = c_.id;
-      s_->unnamed_generation = generation;
-      return;
+      return owe_unnamed_parse(nullptr, true);
     }
-    if (s_->unnamed_client == 0) return; // the server has none either and will say so
+    // The client has none: whosever the server has, it must not answer.
     write_message(to_server_, 'C', {"S", nul});
     owe(reply_kind::close, true);
     s_->unnamed_client = 0;
   }
 
   client_verdict describe(const frame_header& header, bytes_view rest) {
-    if (rest.size() < header.total() && header.total() <= name_limit) return more();
-    c_.in_batch = true;
-    const bytes_view body = rest.substr(frame_header_size, std::min(header.body(), rest.size() - frame_header_size));
-    if (!sharing() || body.size() < 2 || body[0] != 'S' || rest.size() < header.total()) {
+    if (header.total() > name_limit) return stop(client_verdict::broken, "the name in a Describe message is too long");
+    if (rest.size() < header.total()) return more();
+    const bytes_view body = rest.substr(frame_header_size, header.body());
+    if (!sharing() || body.size() < 2 || body[0] != 'S') {
+      c_.in_batch = true;
       owe(reply_kind::describe);
       return forward(header);
     }
     const std::size_t name_end = body.find('\0');
     const bytes_view name = body.substr(1, name_end == bytes_view::npos ? name_end : name_end - 1);
+    if (name.empty() ? unnamed_unsettled() : unsettled(name)) return wait();
+    c_.in_batch = true;
     if (name.empty()) {
       bring_unnamed();
       owe(reply_kind::describe);
@@ -666,13 +819,16 @@ private:
     return with_server_name(header, body.substr(0, 1), named->what->server_name, frame_header_size + name_end);
   }
 
-  client_verdict execute(const frame_header& header) {
+  client_verdict execute(const frame_header& header, bytes_view rest) {
+    const bool effects = c_.extras && c_.extras->bound_effects;
+    if (effects && header.total() > name_limit)
+      return stop(client_verdict::broken, "the name in an Execute message is too long");
+    if (effects && rest.size() < header.total()) return more();
     c_.in_batch = true;
     owed_reply& reply = owe(reply_kind::execute);
-    if (c_.extras && c_.extras->bound_effects) {
-      reply.effects = c_.extras->bound_effects;
-      if (reply.effects->leaves_state) s_->dirt.other = true;
-    }
+    const bytes_view body = rest.substr(frame_header_size);
+    if (effects && body.substr(0, body.find('\0')) == c_.extras->bound_portal)
+      note_effects(reply, c_.extras->bound_effects);
     return forward(header);
   }
 
@@ -680,11 +836,14 @@ private:
   // ------------------------------------------------------------------------------------------------------------
 
   client_verdict close(const frame_header& header, bytes_view rest) {
-    if (rest.size() < header.total() && header.total() <= name_limit) return more();
+    if (header.total() > name_limit) return stop(client_verdict::broken, "the name in a Close message is too long");
+    if (rest.size() < header.total()) return more();
+    const bytes_view body = rest.substr(frame_header_size, header.body());
+    const bool named = sharing() && body.size() >= 2 && body[0] == 'S' && body.find('\0') == body.size() - 1;
+    const bytes_view name = named ? body.substr(1, body.size() - 2) : bytes_view{};
+    if (named && (name.empty() ? unnamed_unsettled() : unsettled(name))) return wait();
     c_.in_batch = true;
-    const bytes_view body = rest.substr(frame_header_size, std::min(header.body(), rest.size() - frame_header_size));
-    if (sharing() && body.size() >= 2 && body[0] == 'S') {
-      const bytes_view name = body.substr(1, body.find('\0', 1) - 1);
+    if (named) {
       if (known(name) != nullptr) {
         answer_here(reply_kind::local_close, rename(name, {}));
         return swallow(header);
@@ -732,23 +891,37 @@ private:
   // ----------------------------------------------------------------------------------------------------
 
   client_verdict sync(const frame_header& header) {
+    if (s_->copy_in) return swallow(header); // the server would ignore it
+    const owed_reply* command = last_command();
+    const bool after_copy_end = command != nullptr && command->copy_ends > 0;
+    const bool probe = s_->skipping && s_->stray == stray_sync::possible;
     c_.in_batch = false;
     s_->skipping = false;
-    if (!s_->copy_in) { // during COPY the server ignores Sync, for clients that did not know it was a COPY
-      owe(reply_kind::sync).after_copy_end = s_->copy_ends_ahead > 0;
-      s_->batch++;
+    owe(reply_kind::sync).after_copy_end = after_copy_end;
+    s_->batch++;
+    const client_verdict verdict = forward(header);
+    if (probe) probe_stray_sync(*s_, to_server_);
+    return verdict;
+  }
+
+  /// The command a CopyDone or a Sync directly behind it belongs to.
+  owed_reply* last_command() {
+    for (std::size_t i = s_->owed.size(), steps = 0; i > 0 && steps < 3; --i, ++steps) {
+      owed_reply& reply = s_->owed.at(i - 1);
+      if (reply.kind == reply_kind::query || reply.kind == reply_kind::execute) return &reply;
     }
-    return forward(header);
+    return nullptr;
   }
 
   client_verdict copy(const frame_header& header) {
     if (!s_->copy_in && !s_->copy_both && s_->owed.empty())
       return swallow(header); // what is late for a COPY that failed
     if (header.type != 'd') {
+      owed_reply* command = last_command();
       if (s_->copy_in)
         s_->copy_in = false;
-      else if (!s_->copy_both)
-        ++s_->copy_ends_ahead;
+      else if (!s_->copy_both && command != nullptr)
+        ++command->copy_ends;
     }
     return forward(header);
   }
@@ -765,19 +938,32 @@ private:
 
 } // namespace
 
+void probe_stray_sync(server_session& server, gather& to_server) {
+  write_message(to_server, 'C', {"S", statement_prefix, nul});
+  server.owed.push(reply_kind::close, true).batch = server.batch;
+  write_message(to_server, 'S', {});
+  server.owed.push(reply_kind::sync, true).batch = server.batch;
+  ++server.batch;
+  server.stray = stray_sync::probed;
+}
+
 client_step from_client(client_session& client, server_session* server, bytes_view in, gather& to_server,
                         gather& to_client) {
-  return client_side(client, server, in, to_server, to_client).run();
+  client_step result = client_side(client, server, in, to_server, to_client).run();
+  client.rules->counts->client_bytes += result.consumed;
+  return result;
 }
 
 std::size_t refuse_next(client_session& client, bytes_view in, bytes_view error, gather& to_client) {
   frame_header header;
   if (read_header(in, header) != header_status::ok) return 0;
   to_client.copy(error);
-  if (is_extended(header.type) || header.type == 'H')
+  if (is_extended(header.type) || header.type == 'H') {
     client.skip_until_sync = true;
-  else
+  } else {
+    client.in_batch = false;
     to_client.copy(ready_idle_bytes);
+  }
   client.frame_left = static_cast<std::uint32_t>(header.total());
   client.frame_forward = false;
   const std::size_t used = std::min(in.size(), header.total());

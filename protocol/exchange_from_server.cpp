@@ -43,6 +43,7 @@ public:
       else
         message(header, rest);
     }
+    step_.drained = s_.owed.empty();
     return std::move(step_);
   }
 
@@ -65,11 +66,18 @@ private:
   }
 
   void send_on(const frame_header& header, bool visible) {
-    if (visible && s_.retry.now != batch_retry::stage::off)
-      s_.retry.now = batch_retry::stage::off; // the client has seen something of the batch: it cannot be sent again
+    if (visible) client_sees_batch();
     s_.frame_left = static_cast<std::uint32_t>(header.total());
     s_.frame_forward = visible && c_ != nullptr;
     pass_rest();
+  }
+
+  /// The client has seen something of the batch: it cannot be sent again.
+  void client_sees_batch() {
+    s_.retry.now = batch_retry::stage::off;
+    if (s_.retry.held.empty()) return;
+    if (c_ != nullptr) to_client_.copy(s_.retry.held);
+    s_.retry.held.clear();
   }
 
   void broken(std::string why) {
@@ -139,9 +147,9 @@ private:
     case '3':
       return reply(header, {reply_kind::close}, true);
     case 't':
-      return parameter_description(header);
+      return parameter_description(header, rest);
     case 'n':
-      return reply(header, {reply_kind::describe}, true);
+      return no_data(header);
     case 's':
       return reply(header, {reply_kind::execute}, true);
     case 'I':
@@ -184,13 +192,24 @@ private:
   void row_description(const frame_header& header) {
     if (!expects({reply_kind::query, reply_kind::describe}, header.type)) return;
     s_.pop_after_frame = s_.owed.front().kind == reply_kind::describe;
+    note_validated(s_.owed.front());
     send_on(header, visible());
   }
 
-  void parameter_description(const frame_header& header) {
+  /// Postgres sends it before it looks whether the plan is stale, so it is held back while the batch may be sent again.
+  void parameter_description(const frame_header& header, bytes_view rest) {
+    if (!expects({reply_kind::describe}, header.type)) return;
+    const bool hold = s_.retry.now != batch_retry::stage::off && header.total() <= retry_limit;
+    if (!hold) return send_on(header, visible());
+    if (rest.size() < header.total()) return need_more();
+    s_.retry.held.assign(rest.substr(0, header.total()));
+    send_on(header, false);
+  }
+
+  void no_data(const frame_header& header) {
     if (!expects({reply_kind::describe}, header.type)) return;
     note_validated(s_.owed.front());
-    send_on(header, visible());
+    reply(header, {reply_kind::describe}, true);
   }
 
   void empty_query(const frame_header& header) {
@@ -215,7 +234,11 @@ private:
   }
 
   void confirm(const owed_reply& reply) {
-    if (!reply.subject) return;
+    if (!reply.subject) {
+      const bool unnamed = reply.epoch != 0 && reply.epoch == s_.unnamed_generation;
+      if (unnamed && reply.batch == s_.unnamed_batch) s_.unnamed_batch = 0;
+      return;
+    }
     reply.subject->verified = true;
     server_statements::entry* entry = s_.statements.find(*reply.subject);
     if (entry != nullptr && entry->batch == reply.batch) entry->batch = 0;
@@ -233,18 +256,30 @@ private:
   void copy_in(const frame_header& header) {
     if (!expects({reply_kind::query, reply_kind::execute}, header.type)) return;
     if (s_.owed.front().kind == reply_kind::execute) forget_ignored_syncs();
-    if (s_.copy_ends_ahead > 0)
-      --s_.copy_ends_ahead; // the client knew it was a COPY and has sent everything already
+    if (s_.owed.front().copy_ends > 0)
+      --s_.owed.front().copy_ends; // the client knew it was a COPY and has sent everything already
     else
       s_.copy_in = true;
     send_on(header, visible());
   }
 
   /// The server ignores a Sync that it reads while it takes CopyData: libpq sends one behind every Execute and another
-  /// behind CopyDone.
+  /// behind CopyDone. Should the COPY fail, it is not known whether the server had read the Sync by then.
   void forget_ignored_syncs() {
-    while (s_.owed.size() > 1 && s_.owed.at(1).kind == reply_kind::sync && !s_.owed.at(1).after_copy_end)
+    while (s_.owed.size() > 1 && s_.owed.at(1).kind == reply_kind::sync && !s_.owed.at(1).after_copy_end) {
       s_.owed.erase(1);
+      s_.stray = stray_sync::possible;
+      if (c_ != nullptr) c_->in_batch = true;
+    }
+  }
+
+  /// A COPY has failed behind a Sync that was held to be ignored. Its ReadyForQuery, if it comes, must not be taken for
+  /// an answer to the next client: what is sent behind the last Sync tells.
+  void settle_stray_sync() {
+    if (s_.stray != stray_sync::possible || s_.owed.empty()) return;
+    if (s_.owed.size() == 1 && (c_ == nullptr || c_->frame_left == 0)) return probe_stray_sync(s_, to_server_);
+    s_.dirt.library = true; // more is on its way already: the server is closed when it comes back
+    s_.stray = stray_sync::none;
   }
 
   // -- errors
@@ -253,11 +288,15 @@ private:
   void error(const frame_header& header, bytes_view rest) {
     if (rest.size() < header.total() && header.total() <= looked_at_error_limit) return need_more();
     const bytes_view body = rest.size() >= header.total() ? body_of(header, rest) : bytes_view{};
+    const bytes_view severity = error_field(body, 'V');
+    s_.fatal_seen |= severity == "FATAL" || severity == "PANIC";
     s_.copy_in = false;
     if (s_.owed.empty()) return send_on(header, true); // the server is about to close, and says why
     const reply_kind kind = s_.owed.front().kind;
     if (kind == reply_kind::query || kind == reply_kind::function_call) {
       if (s_.owed.front().ours) s_.own_error.assign(body);
+      if (s_.owed.front().release_ready) s_.dirt.settings = true;
+      s_.unlistened = false;
       return send_on(header, visible());
     }
     error_in_batch(header, body);
@@ -269,17 +308,39 @@ private:
     while (sync < s_.owed.size() && s_.owed.at(sync).kind != reply_kind::sync)
       ++sync;
     const bool own_batch = sync < s_.owed.size() && s_.owed.at(sync).ours;
-    const bool second_try = s_.retry.now == batch_retry::stage::complete && c_ != nullptr &&
-                            s_.transaction_status == 'I' && is_stale_plan(body);
-    if (s_.owed.front().kind == reply_kind::parse && !s_.owed.front().subject && !s_.owed.front().ours)
-      s_.unnamed_client = 0;
+    const bool kept = s_.retry.now == batch_retry::stage::complete || s_.retry.now == batch_retry::stage::recording;
+    const bool second_try = kept && c_ != nullptr && s_.transaction_status == 'I' && is_stale_plan(body);
+    s_.unlistened = false;
+    if (sync > 0) forget_failed_unnamed(s_.owed.front());
     for (std::size_t i = sync; i > 0; --i)
       take_back(s_.owed.at(i - 1));
     for (std::size_t i = 0; i < sync; ++i)
       s_.owed.pop();
+    if (second_try) begin_second_try();
     s_.skipping = s_.owed.empty();
+    settle_stray_sync();
     send_on(header, !own_batch && !second_try);
-    if (second_try) s_.retry.now = batch_retry::stage::failed;
+  }
+
+  /// The batch goes to the server once more when it is through with this one. What the client has flushed has no Sync
+  /// yet.
+  void begin_second_try() {
+    s_.retry.held.clear();
+    if (s_.owed.empty()) {
+      to_server_.write([&](bytes& own) { append(own, protocol::sync{}); });
+      s_.owed.push(reply_kind::sync, true).batch = s_.batch;
+      ++s_.batch;
+    }
+    s_.retry.now = batch_retry::stage::failed;
+  }
+
+  /// A Parse without a name that fails leaves none behind.
+  void forget_failed_unnamed(const owed_reply& reply) {
+    const bool theirs = reply.kind == reply_kind::parse && !reply.subject && !reply.ours && reply.epoch != 0;
+    if (!theirs || c_ == nullptr || !c_->extras || c_->extras->unnamed_generation != reply.epoch) return;
+    c_->extras->unnamed.clear();
+    c_->extras->unnamed_effects = nullptr;
+    c_->extras->unnamed_generation = 0;
   }
 
   /// The server will not do what this reply was owed for.
@@ -295,7 +356,13 @@ private:
       s_.statements.erase(*reply.subject);
       s_.statements.add(reply.subject).stale = true; // still there, and of unknown age
     }
-    if (reply.undo && c_ != nullptr) {
+    if (reply.undo && c_ != nullptr && reply.undo->name.empty()) {
+      client_extras& extras = c_->more();
+      if (extras.unnamed_generation != reply.epoch) return;
+      extras.unnamed = std::move(reply.undo->unnamed);
+      extras.unnamed_generation = reply.undo->unnamed_generation;
+      extras.unnamed_effects = reply.undo->unnamed_effects;
+    } else if (reply.undo && c_ != nullptr) {
       client_statements& map = c_->more().statements;
       if (reply.undo->before.what)
         map[reply.undo->name] = reply.undo->before;
@@ -328,6 +395,7 @@ private:
     const bytes_view body = body_of(header, rest);
     const tag_effect tag = classify_tag(body.substr(0, body.find('\0')));
     if (tag != tag_effect::none) apply(tag, reply);
+    s_.stray = stray_sync::none; // a COPY that succeeds has read all that was sent before its end
     ++reply.statement_index;
     if (reply.kind == reply_kind::execute && reply.ours && reply.subject) confirm(reply);
     s_.copy_both = false;
@@ -359,15 +427,19 @@ private:
       forget_statements(reply.ours);
       s_.profile = nullptr;
       if (!reply.ours) {
-        s_.dirt = {.library = s_.dirt.library};
+        if (nothing_behind()) s_.dirt = {.library = s_.dirt.library};
         s_.reset_all_pending = true;
       }
       return;
     case tag_effect::listen:
       s_.dirt.listening = true;
+      s_.unlistened = false;
       return;
     case tag_effect::unlisten:
-      if (effect != nullptr && effect->kind == statement_kind::unlisten_all) s_.dirt.listening = false;
+      if (effect != nullptr && effect->kind == statement_kind::unlisten_all) s_.unlistened = true;
+      return;
+    case tag_effect::rollback:
+      s_.unlistened = false;
       return;
     case tag_effect::declare_cursor:
       if (effect == nullptr || reply.effects->leaves_state) s_.dirt.other = true;
@@ -378,6 +450,11 @@ private:
     default:
       return;
     }
+  }
+
+  /// What is noted when a message is sent, and not when it is done, must not be taken for something before it.
+  bool nothing_behind() {
+    return s_.owed.size() == 1 || (s_.owed.size() == 2 && s_.owed.at(1).kind == reply_kind::sync);
   }
 
   bool reported(std::string_view name) const { return s_.values && s_.values->find(name) != nullptr; }
@@ -417,6 +494,8 @@ private:
   }
 
   void apply_deallocate(const text_effect* effect) {
+    const bool foreign = effect != nullptr && effect->name.starts_with(statement_prefix);
+    if (effect == nullptr || (!effect->subject && foreign)) s_.statements.distrust_all();
     if (effect == nullptr || !effect->subject) return;
     s_.statements.erase(*effect->subject);
     if (c_ != nullptr) c_->more().statements.erase(effect->name);
@@ -437,15 +516,20 @@ private:
     if (!whole(header, rest)) return;
     if (header.body() != 1) return broken("a ReadyForQuery that is not one");
     const char status = rest[frame_header_size];
-    if (s_.owed.empty() && s_.skipping) return unexpected_ready(header, status);
+    if (s_.stray == stray_sync::possible && s_.owed.empty() && s_.skipping) return unexpected_ready(header, status);
+    if (s_.stray == stray_sync::probed && !s_.owed.empty() && s_.owed.front().kind == reply_kind::close) {
+      s_.stray = stray_sync::none;
+      return pop_nothing_and_pass(header);
+    }
     if (!expects({reply_kind::sync, reply_kind::query, reply_kind::function_call}, 'Z')) return;
     s_.transaction_status = status;
     s_.copy_in = false;
     s_.copy_both = false;
     const owed_reply& reply = s_.owed.front();
-    if (reply.ours && !reply.release_ready) return own_ready(header, reply.kind == reply_kind::query);
+    if (status == 'I' && s_.unlistened) s_.dirt.listening = s_.unlistened = false;
     if (s_.retry.now == batch_retry::stage::failed) return replay(header);
-    s_.retry.now = batch_retry::stage::off;
+    if (reply.ours && !reply.release_ready) return own_ready(header, reply.kind == reply_kind::query);
+    client_sees_batch();
     if (!reply.release_ready && restore_after_reset(header, status)) return;
     finish_reply(header);
   }
@@ -453,6 +537,7 @@ private:
   /// A COPY that failed before it read the Sync it was expected to ignore: the server answers that one after all.
   void unexpected_ready(const frame_header& header, char status) {
     s_.transaction_status = status;
+    s_.stray = stray_sync::none;
     s_.skipping = false;
     if (c_ != nullptr) c_->in_batch = false;
     s_.owed.push(reply_kind::sync);
@@ -460,11 +545,28 @@ private:
   }
 
   void own_ready(const frame_header& header, bool query) {
+    if (s_.owed.size() == 1) s_.stray = stray_sync::none;
     pop_and_pass(header, false);
     if (query) {
       step_.own_done = true;
       stop_ = true;
+    } else {
+      offer();
     }
+  }
+
+  void pop_nothing_and_pass(const frame_header& header) {
+    s_.frame_left = static_cast<std::uint32_t>(header.total());
+    s_.frame_forward = c_ != nullptr;
+    pass_rest();
+  }
+
+  /// Says that the server can be given back, if so.
+  void offer() {
+    const bool idle = c_ != nullptr ? releasable(s_, *c_) : s_.settled() && s_.transaction_status == 'I';
+    if (!s_.owed.empty() || !idle) return;
+    step_.ready = true;
+    stop_ = true;
   }
 
   void pop_and_pass(const frame_header& header, bool visible) {
@@ -482,14 +584,11 @@ private:
     pop_and_pass(header, true);
     step_.replied = true;
     if (!s_.owed.empty()) return;
-    s_.copy_ends_ahead = 0;
-    s_.reset_all_pending = false;
-    s_.reset_pending.clear();
-    const bool idle = c_ != nullptr ? releasable(s_, *c_) : s_.settled() && s_.transaction_status == 'I';
-    if (idle) {
-      step_.ready = true;
-      stop_ = true;
+    if (s_.transaction_status != 'E') { // a RESET before what failed may have been committed: it is seen to later
+      s_.reset_all_pending = false;
+      s_.reset_pending.clear();
     }
+    offer();
   }
 
   /// The batch met a plan whose result type had changed before this client prepared it: the statement is prepared anew
@@ -498,6 +597,7 @@ private:
     pop_and_pass(header, false);
     batch_retry& retry = s_.retry;
     retry.now = batch_retry::stage::off;
+    if (c_ == nullptr) return;
     retry.replaying.swap(retry.batch);
     if (server_statements::entry* entry = s_.statements.find(*retry.subject)) {
       entry->stale = true;
@@ -530,7 +630,7 @@ private:
     parameter_values_ptr want = s_.values;
     if (c_->startup_values)
       for (const auto& [name, value] : *c_->startup_values)
-        if (due(name) && follows_client(name) && s_.values->get(name) != value) want = with(want, name, value);
+        if (due(name) && follows_client(name) && (!s_.values || s_.values->get(name) != value)) want = with(want, name, value);
     startup_profile again;
     if (c_->profile)
       for (const auto& item : c_->profile->gucs)
@@ -552,7 +652,10 @@ private:
 
 server_step from_server(server_session& server, client_session* client, bytes_view in, gather& to_client,
                         gather& to_server) {
-  return server_side(server, client, in, to_client, to_server).run();
+  server_step result = server_side(server, client, in, to_client, to_server).run();
+  if (server.rules != nullptr)
+    server.rules->counts->server_bytes += result.consumed;
+  return result;
 }
 
 bool releasable(const server_session& server, const client_session& client) {
@@ -587,7 +690,7 @@ std::string restoring_sql(server_session& server, const client_session& client) 
 
 void note_restored(server_session& server, client_session& client) {
   server.profile = client.profile;
-  if (client.values && *server.values == *client.values)
+  if (client.values && server.values && *server.values == *client.values)
     server.values = client.values;
   else
     client.values = server.values;

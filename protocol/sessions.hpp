@@ -17,6 +17,8 @@ namespace pg_edge::protocol {
 
 /// Counters of what passed, kept by the owner of the rules.
 struct exchange_counts {
+  std::uint64_t client_bytes = 0;  // from clients
+  std::uint64_t server_bytes = 0;  // from servers
   std::uint64_t queries = 0;       // ReadyForQuery to a client
   std::uint64_t transactions = 0;  // ... outside a transaction
   std::uint64_t client_parses = 0; // Parse from clients
@@ -42,6 +44,10 @@ inline constexpr std::size_t named_parse_limit = 16 * 1024 * 1024;
 inline constexpr std::size_t name_limit = 64 * 1024;
 /// The bytes of a batch kept so that it can be sent again after a stale plan's error.
 inline constexpr std::size_t retry_limit = 64 * 1024;
+/// A client that sends ahead further than this waits until its server has answered: replies are remembered one by one.
+inline constexpr std::size_t owed_limit = 16 * 1024;
+/// ... and likewise when one read of it makes the pooler say more than this on its own, in texts prepared anew.
+inline constexpr std::size_t own_bytes_limit = 1024 * 1024;
 
 // -- the client's half
 // -------------------------------------------------------------------------------------------------
@@ -52,7 +58,8 @@ struct client_extras {
   bytes unnamed; // body of the last unnamed Parse behind the name; empty: none
   std::uint64_t unnamed_generation = 0;
   text_effects_ptr unnamed_effects;
-  text_effects_ptr bound_effects; // of the statement bound last
+  text_effects_ptr bound_effects; // of the statement bound last that has some ...
+  std::string bound_portal;       // ... and the portal it is bound to
 };
 
 struct client_session {
@@ -93,8 +100,11 @@ enum class reply_kind : std::uint8_t {
 
 /// How to take back what was noted when a message was sent, should the server skip it.
 struct map_undo {
-  std::string name;
+  std::string name;        // empty: the unnamed statement
   client_statement before; // `what` null: the name was unknown
+  bytes unnamed;
+  std::uint64_t unnamed_generation = 0;
+  text_effects_ptr unnamed_effects;
 };
 
 struct owed_reply {
@@ -102,12 +112,19 @@ struct owed_reply {
   bool ours = false;                 // asked by the pooler: the client does not see the answer
   bool release_ready = false;        // ours, behind a RESET: its ReadyForQuery goes to the client
   bool after_copy_end = false;       // a Sync sent behind CopyDone or CopyFail
+  bool renames = false;              // until it is answered, it is open what the client's names mean
   std::uint32_t statement_index = 0; // which statement of a query string is next to complete
-  std::uint64_t epoch = 0;
+  std::uint32_t copy_ends = 0;       // CopyDone or CopyFail sent for it before the server asked
+  std::uint64_t epoch = 0;           // of a Parse without a name: its generation
   std::uint64_t batch = 0; // the server's batch in which it was sent
   statement_ptr subject;
   text_effects_ptr effects;
   std::unique_ptr<map_undo> undo;
+
+  /// The server answers without a Flush.
+  bool flushes() const {
+    return kind == reply_kind::sync || kind == reply_kind::query || kind == reply_kind::function_call;
+  }
 };
 
 /// A queue that keeps its storage: no allocation once it has grown.
@@ -124,17 +141,28 @@ public:
     made.ours = ours;
     return made;
   }
+  void mark_renames(owed_reply& reply) {
+    renaming_ += reply.renames ? 0 : 1;
+    reply.renames = true;
+  }
+  /// How many replies are marked so: nearly always none, which saves the search for them.
+  std::size_t renaming() const { return renaming_; }
   void pop() {
+    renaming_ -= items_[head_].renames ? 1 : 0;
     items_[head_] = owed_reply{};
     if (++head_ == items_.size())
       clear();
     else if (head_ >= 256 && head_ * 2 >= items_.size())
       compact();
   }
-  void erase(std::size_t i) { items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i)); }
+  void erase(std::size_t i) {
+    renaming_ -= at(i).renames ? 1 : 0;
+    items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i));
+  }
   void clear() {
     items_.clear();
     head_ = 0;
+    renaming_ = 0;
   }
 
 private:
@@ -146,6 +174,7 @@ private:
 
   std::vector<owed_reply> items_;
   std::size_t head_ = 0;
+  std::size_t renaming_ = 0;
 };
 
 /// What has been done to a server that the next client must not see.
@@ -165,8 +194,12 @@ struct batch_retry {
   int executes = 0;
   bytes batch;     // the client's own bytes, from the first doubtful message to Sync
   bytes replaying; // ... while they are on their way a second time
+  bytes held;      // a ParameterDescription, which Postgres sends before it finds that the plan is stale
   statement_ptr subject;
 };
+
+/// A Sync that the server may have read during a COPY, and ignored, or after the COPY had failed, and will answer.
+enum class stray_sync : std::uint8_t { none, possible, probed };
 
 struct server_session {
   const exchange_rules* rules = nullptr;
@@ -181,13 +214,16 @@ struct server_session {
   bool skipping = false;             // after an error in a batch: the server ignores all up to Sync
   bool copy_in = false;              // the server takes CopyData
   bool copy_both = false;            // replication
-  std::uint32_t copy_ends_ahead = 0; // CopyDone or CopyFail sent before the server asked
+  stray_sync stray = stray_sync::none;
   std::uint64_t batch = 1;           // rises with every Sync or simple query sent
-  std::uint64_t unnamed_client = 0;  // whose unnamed statement the server holds; 0: none
+  std::uint64_t unnamed_client = 0;  // whose unnamed statement the server holds; 0: none, or it is not known whose
   std::uint64_t unnamed_generation = 0;
+  std::uint64_t unnamed_batch = 0; // sent in this batch and not yet confirmed; 0: confirmed
+  bool unlistened = false;         // UNLISTEN * was done, in a transaction that may still be rolled back
   bool reset_all_pending = false; // a RESET was done: the client's start-up values are due
   std::vector<std::string> reset_pending;
   bytes own_error;              // body of the ErrorResponse to the pooler's own query
+  bool fatal_seen = false;             // the server announced its end in its own words
   bool own_resets_all = false;  // that query contains RESET ALL
   bool pop_after_frame = false; // the reply is complete when the present frame is
   std::uint32_t frame_left = 0; // of the present frame to the client

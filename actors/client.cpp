@@ -1,0 +1,326 @@
+#include "actors/client.hpp"
+
+#include "actors/client_login_state.hpp"
+#include "actors/log.hpp"
+#include "actors/share.hpp"
+
+namespace pg_edge::actors {
+
+namespace {
+
+constexpr std::string_view step_names[] = {"starting",  "handshaking", "authenticating", "joining",    "welcoming",
+                                           "idle",      "waiting",     "preparing",      "active",     "console",
+                                           "cancelling", "leaving",    "gone"};
+
+} // namespace
+
+std::string_view to_string(client_step step) {
+  return step_names[static_cast<std::size_t>(step)];
+}
+
+client::client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer)
+    : connection(config, home, actor_kind::client, std::move(socket)), node_(node), peer_(std::move(peer)),
+      deadline_(timer::calling<&client::on_deadline>(*this)) {}
+
+client::~client() = default;
+
+caf::behavior client::make_behavior() {
+  session_.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
+  connected_at_ = last_active_ = home().now();
+  connect_time_ = std::chrono::system_clock::now();
+  login_ = std::make_unique<login_state>(node_.settings());
+  const auto limit = login_->settings->values->client_login_timeout;
+  if (limit.count() > 0)
+    home().schedule(deadline_, home().now() + limit);
+  counted_ = true;
+  node_.clients.fetch_add(1, std::memory_order_relaxed);
+  await_first_bytes();
+  if (!watch())
+    leave("out of descriptors");
+  return {
+      [this](const granted& message) { take_grant(message); },
+      [this](const check_out_refused& message) { take_refusal(message); },
+      [this](const abandoned& message) {
+        if (message.epoch == epoch_)
+          out_of_queue();
+      },
+      [this](const wait_notice& message) {
+        if (message.epoch == epoch_ && step_ == client_step::waiting && login_ == nullptr)
+          write(message.notice);
+      },
+      [this](const pool_joined& message) { join(message); },
+      [this](const pool_refused& message) { fail(message.error, "its pool refused it"); },
+      [this](const welcome& message) { take_welcome(message); },
+      [this](const cancel_client& message) { cancel(message.requester); },
+      [this](const cancel_done&) { leave("cancel request done"); },
+      [this](const may_cancel&) { go_on_cancelling(); },
+      [this](const end_client& message) {
+        if (!message.at_transaction_end || (server_ == nullptr && step_ != client_step::waiting)) {
+          fail(message.error, "ended by the node");
+        } else {
+          end_at_transaction_end_ = true;
+          end_error_ = message.error;
+        }
+      },
+      [this](const console_reply& message) {
+        if (step_ != client_step::console)
+          return;
+        blocked_on_server_ = false;
+        write(message.messages);
+        use_input();
+        read_later();
+      },
+  };
+}
+
+void client::on_exit() {
+  home().cancel(deadline_);
+  attachment_.unlink();
+  close_socket();
+  server_ = nullptr;
+  server_ref_ = nullptr;
+  if (counted_)
+    node_.clients.fetch_sub(1, std::memory_order_relaxed);
+  counted_ = false;
+}
+
+// -- bytes -----------------------------------------------------------------------------------------------------------------
+
+bool client::wants_input() const {
+  if (output_blocked() || blocked_on_server_)
+    return false;
+  switch (step_) {
+  case client_step::starting:
+  case client_step::authenticating:
+    return login_ != nullptr && !login_->busy;
+  case client_step::idle:
+  case client_step::console:
+    return true;
+  case client_step::active:
+    return !server_->output_blocked();
+  default:
+    return false;
+  }
+}
+
+std::size_t client::on_bytes(protocol::bytes_view in) {
+  switch (step_) {
+  case client_step::starting:
+    return read_start_up(in);
+  case client_step::authenticating:
+    return read_auth(in);
+  case client_step::console:
+    return read_console(in);
+  case client_step::idle:
+  case client_step::active:
+    return relay(in);
+  case client_step::leaving:
+  case client_step::gone:
+    return in.size();
+  default:
+    return 0; // kept until the step changes
+  }
+}
+
+void client::resume_reading() {
+  use_input();
+  read_later();
+}
+
+void client::on_drained() {
+  if (server_ != nullptr)
+    server_->resume_reading();
+  use_input();
+  read_later();
+}
+
+/// Closed by the peer while nothing is read from it: while it waits for a server, or for what it has been asked.
+void client::on_hangup() {
+  if (step_ != client_step::leaving && step_ != client_step::gone)
+    leave("the client closed the connection");
+}
+
+void client::on_lost(std::string why) {
+  leave(why.empty() ? "the client closed the connection" : why);
+}
+
+// -- the end ---------------------------------------------------------------------------------------------------------------
+
+void client::fail(protocol::error_code code, std::initializer_list<std::string_view> args) {
+  fail(protocol::make_error(code, args), protocol::error_text(code, args));
+}
+
+/// The last word to the client.
+void client::fail(protocol::bytes_view error, std::string_view why) {
+  if (step_ == client_step::leaving || step_ == client_step::gone)
+    return;
+  write(error);
+  leave(why);
+}
+
+void client::leave(std::string_view why) {
+  if (step_ == client_step::leaving || step_ == client_step::gone)
+    return;
+  const bool logged_in = login_ == nullptr && step_ != client_step::cancelling;
+  const auto settings = node_.settings()->values;
+  if (logged_in && settings->log_disconnections)
+    log(level::info, log_event::client_disconnected,
+        {{"client", session_.id}, {"user", user_}, {"database", database_}, {"addr", peer_.host}, {"port", peer_.port},
+         {"reason", why}});
+  else if (!logged_in && step_ != client_step::cancelling && settings->log_pooler_errors && !why.empty())
+    log(level::info, log_event::client_login_failed,
+        {{"client", session_.id}, {"user", user_}, {"database", database_}, {"addr", peer_.host}, {"port", peer_.port},
+         {"step", to_string(step_)}, {"reason", why}});
+  home().cancel(deadline_);
+  if (key_.process_id != 0)
+    node_.cancels.remove(key_);
+  key_ = {};
+  if (open())
+    socket_.shutdown_write();
+  const bool waits = step_ == client_step::waiting;
+  if (server_ != nullptr)
+    let_server_go(said_goodbye_);
+  close_socket();
+  if (waits) { // the share's word is still to come: it may be a server
+    set_step(client_step::leaving);
+    if (!cancelled_waiting_)
+      send(share_ref_, abandon{self_ptr(), epoch_});
+    return;
+  }
+  finish_leaving();
+}
+
+void client::finish_leaving() {
+  set_step(client_step::gone);
+  if (cancel_requesters_)
+    for (const caf::actor& requester : *cancel_requesters_)
+      send(requester, cancel_done{});
+  cancel_requesters_.reset();
+  if (share_ref_)
+    send(share_ref_, detach_client{self_ptr()});
+  login_.reset();
+  quit();
+}
+
+/// What becomes of the server depends on what was under way on it.
+void client::let_server_go(bool said_goodbye) {
+  class server* had = server_;
+  const caf::strong_actor_ptr alive = server_ref_;
+  unlink_server();
+  const bool session_mode = keeps_server();
+  const protocol::server_session& state = had->session();
+  const bool whole = session_.frame_left == 0 && !session_.in_batch && state.settled() && !had->output_blocked();
+  if (had->step() != server_step::assigned)
+    return had->drop("its client left while it was being prepared");
+  if (whole && state.transaction_status == 'I')
+    return had->release(session_mode);
+  if (whole)
+    return had->release_open_transaction(session_mode);
+  const bool can_finish = said_goodbye && session_.frame_left == 0 && !session_.in_batch && !state.skipping &&
+                          !state.copy_in && !state.copy_both;
+  if (can_finish)
+    return had->finish_alone(session_mode);
+  if (!state.owed.empty()) {
+    had->cancel_begins();
+    share_->open_cancel(*had, {}, false);
+  }
+  had->drop("its client left in the midst of a query");
+}
+
+// -- time-outs -------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::string seconds(config::duration span) {
+  const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
+  std::string text = std::to_string(whole / 1000);
+  if (whole % 1000 != 0)
+    text += "." + std::to_string(whole % 1000 + 1000).substr(1);
+  return text;
+}
+
+} // namespace
+
+void client::check_times(clock::time_point now) {
+  if (step_ != client_step::active || limits_ == nullptr)
+    return;
+  const config::pool_settings& limit = *limits_;
+  const bool in_transaction = server_->session().transaction_status != 'I';
+  const auto over = [now](clock::time_point since, config::duration most) {
+    return most.count() > 0 && now - since >= most;
+  };
+  using protocol::error_code;
+  if (query_running_ && over(query_began_, limit.query_timeout))
+    return fail(error_code::query_timeout, {seconds(limit.query_timeout)});
+  if (in_transaction && !query_running_ && over(last_active_, limit.idle_transaction_timeout))
+    return fail(error_code::idle_transaction_timeout, {seconds(limit.idle_transaction_timeout)});
+  if ((in_transaction || (query_running_ && !keeps_server())) && over(link_began_, limit.transaction_timeout))
+    return fail(query_running_ ? error_code::transaction_timeout_unknown : error_code::transaction_timeout,
+                {seconds(limit.transaction_timeout)});
+}
+
+void client::on_deadline() {
+  if (step_ == client_step::cancelling)
+    return leave("cancel_wait_timeout");
+  if (login_ != nullptr) {
+    const auto limit = login_->settings->values->client_login_timeout;
+    return fail(protocol::error_code::client_login_timeout, {seconds(limit)});
+  }
+  if (limits_ == nullptr || limits_->client_idle_timeout.count() == 0)
+    return;
+  const bool idle = step_ == client_step::idle ||
+                    (step_ == client_step::active && !query_running_ && server_->session().transaction_status == 'I');
+  if (idle && home().now() - last_active_ >= limits_->client_idle_timeout)
+    return fail(protocol::error_code::client_idle_timeout, {seconds(limits_->client_idle_timeout)});
+  arm_idle_deadline();
+}
+
+/// The timer is not moved with each query: when it fires it looks how long the client has been idle, and waits on.
+void client::arm_idle_deadline() {
+  if (limits_ == nullptr || limits_->client_idle_timeout.count() == 0)
+    return;
+  const bool idle = step_ == client_step::idle || step_ == client_step::active;
+  const clock::time_point since = idle && !query_running_ ? last_active_ : home().now();
+  home().schedule(deadline_, since + limits_->client_idle_timeout);
+}
+
+// -- for SHOW --------------------------------------------------------------------------------------------------------------
+
+client_row client::row() const {
+  client_row result;
+  result.id = session_.id;
+  result.user = user_;
+  result.database = database_;
+  result.state = step_ == client_step::waiting    ? "waiting"
+                 : server_ != nullptr             ? (keeps_server() && !query_running_ &&
+                                                       server_->session().transaction_status == 'I'
+                                                         ? "idle"
+                                                         : "active")
+                 : step_ == client_step::idle     ? "active"
+                                                  : std::string(to_string(step_));
+  result.addr = peer_.host;
+  result.port = peer_.port;
+  if (const auto local = open() ? local_address(socket_.fd()) : std::nullopt) {
+    result.local_addr = local->host;
+    result.local_port = local->port;
+  }
+  result.connect_time = connect_time_;
+  const auto since = home().now() - last_active_;
+  result.request_time =
+      std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(since);
+  if (step_ == client_step::waiting)
+    result.wait = std::chrono::duration_cast<std::chrono::microseconds>(home().now() - wait_began_);
+  if (server_ != nullptr) {
+    result.link = server_->number();
+    result.remote_pid = server_->process_id();
+  }
+  if (session_.values)
+    result.application_name = session_.values->get("application_name");
+  result.tls = socket_.tls() ? socket_.tls_version() + "/" + socket_.tls_cipher() : std::string();
+  result.prepared_statements = session_.extras ? session_.extras->statements.size() : 0;
+  result.replication = replication_;
+  result.close_needed = end_at_transaction_end_;
+  return result;
+}
+
+} // namespace pg_edge::actors

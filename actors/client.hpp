@@ -1,0 +1,177 @@
+// One client connection: its login, its queries' way to a server and back, its cancels and its end. What the bytes mean
+// is decided by protocol/exchange; this actor holds the client's half of it and moves the bytes.
+//
+//   starting -> (handshaking) -> authenticating -> joining -> welcoming -> idle
+//      |                              |                          |  ^       ^ |
+//      '-- CancelRequest --> cancelling    console database      |  |       | | first message that needs a server
+//                                     '--> console               v  |       | v
+//                                                  (learning) waiting -> preparing -> active
+//                                                                  \          (link)     |
+//   leave(): from anywhere; `leaving` while the share's answer to a check-out is still to come -----> gone
+#pragma once
+
+#include "actors/connection.hpp"
+#include "actors/messages.hpp"
+#include "actors/node_context.hpp"
+#include "actors/server.hpp"
+#include "protocol/client_auth.hpp"
+#include "protocol/errors.hpp"
+#include "protocol/exchange.hpp"
+#include "protocol/startup.hpp"
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pg_edge::actors {
+
+enum class client_step : std::uint8_t {
+  starting,
+  handshaking,
+  authenticating,
+  joining,
+  welcoming,
+  idle,
+  waiting,
+  preparing,
+  active,
+  console,
+  cancelling,
+  leaving,
+  gone,
+};
+std::string_view to_string(client_step step);
+
+class client final : public connection {
+public:
+  using clock = reactor::clock;
+
+  client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer);
+  ~client() override;
+
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+  const char* name() const override { return "client"; }
+
+  // -- for the server it is linked to ------------------------------------------------------------------------------------
+
+  protocol::client_session& session() { return session_; }
+  std::string restoring_query(protocol::server_session& server) { return protocol::restoring_sql(server, session_); }
+  void server_prepared();
+  void restore_failed(protocol::bytes_view error_body);
+  /// At least one reply to the client is complete.
+  void server_replied();
+  /// The server could be given back.
+  void server_is_ready();
+  void server_lost(const std::string& why);
+  void resume_reading();
+
+  // -- for its share, on the same reactor ----------------------------------------------------------------------------------
+
+  std::uint64_t number() const { return session_.id; }
+  client_step step() const { return step_; }
+  const std::string& user() const { return user_; }
+  class server* linked() const { return server_; }
+  std::vector<std::pair<std::string, std::string>> replication_start_up() const;
+  void set_limits(std::shared_ptr<const config::pool_settings> limits) { limits_ = std::move(limits); }
+  const config::pool_settings& limits() const { return *limits_; }
+  /// Ends what has taken too long. Called a few times a second while a server is linked.
+  void check_times(clock::time_point now);
+  clock::time_point waiting_since() const { return wait_began_; }
+  client_row row() const;
+  /// The link by which the share lists its clients.
+  list_link& attachment() { return attachment_; }
+
+protected:
+  std::size_t on_bytes(protocol::bytes_view in) override;
+  bool wants_input() const override;
+  bool on_first_bytes() override;
+  void on_handshake() override;
+  void on_drained() override;
+  void on_hangup() override;
+  void on_lost(std::string why) override;
+  void on_arrival() override;
+
+private:
+  struct login_state;
+
+  // client_login.cpp
+  std::size_t read_start_up(protocol::bytes_view in);
+  std::size_t start_up_packet(protocol::bytes_view packet, bool more_behind);
+  void answer_ssl_request(bool more_behind);
+  void begin_login(protocol::startup_message message);
+  bool admitted();
+  void begin_auth();
+  std::size_t read_auth(protocol::bytes_view in);
+  void auth_step(protocol::client_auth::step step);
+  void derive_keys();
+  void authenticated();
+  bool read_parameters();
+  void join(const pool_joined& message);
+  void begin_welcome();
+  void take_welcome(const welcome& message);
+  void learn_from(class server& from);
+  void learned();
+  void finish_login();
+  void begin_console(bool admin);
+  void refuse_login(protocol::error_code code, std::initializer_list<std::string_view> args = {});
+  void begin_cancel(const protocol::cancel_request& request);
+  void on_deadline();
+
+  // client_relay.cpp
+  std::size_t relay(protocol::bytes_view in);
+  std::size_t read_console(protocol::bytes_view in);
+  void check_out_server();
+  void take_grant(const granted& message);
+  void take_refusal(const check_out_refused& message);
+  void out_of_queue();
+  void unlink_server();
+  void note_query_began();
+  void cancel(const caf::actor& requester);
+  void go_on_cancelling();
+  void spawn_canceller(const caf::actor& requester, bool counted);
+  bool keeps_server() const;
+
+  // client.cpp
+  void fail(protocol::bytes_view error, std::string_view why);
+  void fail(protocol::error_code code, std::initializer_list<std::string_view> args = {});
+  void leave(std::string_view why);
+  void let_server_go(bool said_goodbye);
+  void finish_leaving();
+  void set_step(client_step now) { step_ = now; }
+  void arm_idle_deadline();
+  caf::strong_actor_ptr self_ptr() { return caf::actor_cast<caf::strong_actor_ptr>(this); }
+
+  node_context& node_;
+  owned_link<client> attachment_{*this};
+  protocol::client_session session_;
+  std::unique_ptr<login_state> login_; // gone once logged in
+  class share* share_ = nullptr;       // on this reactor, and alive as long as share_ref_ is held
+  caf::actor share_ref_;
+  pool_common_ptr pool_;
+  std::shared_ptr<const config::pool_settings> limits_; // resolved for this client's user
+  class server* server_ = nullptr;
+  caf::strong_actor_ptr server_ref_;
+  std::string user_, database_;
+  socket_address peer_;
+  cluster::cancel_key key_;
+  timer deadline_; // login time-out, later client_idle_timeout
+  clock::time_point connected_at_{}, wait_began_{}, link_began_{}, query_began_{}, last_active_{};
+  std::chrono::system_clock::time_point connect_time_;
+  std::unique_ptr<std::vector<caf::actor>> cancel_requesters_; // while cancels wait for may_cancel
+  std::uint32_t epoch_ = 0;        // of check-outs
+  std::uint32_t cancel_epoch_ = 0; // of the check-out that the cancels mean
+  client_step step_ = client_step::starting;
+  bool query_running_ = false;
+  bool cancelled_waiting_ = false;
+  bool blocked_on_server_ = false; // the next message waits until the server owes nothing
+  bool replication_ = false;
+  bool said_goodbye_ = false;
+  bool end_at_transaction_end_ = false;
+  bool counted_ = false; // in node_.clients
+  bool admin_ = false;
+  protocol::bytes end_error_;
+};
+
+} // namespace pg_edge::actors

@@ -1,0 +1,270 @@
+// A logged-in client: queries, check-outs, cancels.
+#include "actors/client.hpp"
+#include "actors/client_login_state.hpp"
+#include "actors/log.hpp"
+#include "actors/share.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/messages.hpp"
+
+namespace pg_edge::actors {
+
+bool client::keeps_server() const {
+  return replication_ || (limits_ != nullptr && limits_->mode == config::pool_mode::session);
+}
+
+std::size_t client::relay(protocol::bytes_view in) {
+  auto& [to_server, to_client] = gathers();
+  const bool linked = step_ == client_step::active;
+  const protocol::client_step result =
+      protocol::from_client(session_, linked ? &server_->session() : nullptr, in, to_server, to_client);
+  last_active_ = home().now();
+  if (linked && !to_server.empty()) {
+    note_query_began();
+    server_->write(to_server);
+  }
+  to_server.clear();
+  write(to_client);
+  switch (result.verdict) {
+  case protocol::client_verdict::more:
+    break;
+  case protocol::client_verdict::need_server:
+    check_out_server();
+    break;
+  case protocol::client_verdict::wait:
+    blocked_on_server_ = true;
+    break;
+  case protocol::client_verdict::terminate:
+    said_goodbye_ = true;
+    leave("the client said goodbye");
+    break;
+  case protocol::client_verdict::broken:
+    fail(protocol::error_code::startup_packet_invalid, {result.reason});
+    break;
+  }
+  return result.consumed;
+}
+
+void client::note_query_began() {
+  if (query_running_ || server_->session().owed.empty())
+    return;
+  query_running_ = true;
+  query_began_ = home().now();
+}
+
+// -- a server, and back ----------------------------------------------------------------------------------------------------
+
+void client::check_out_server() {
+  set_step(client_step::waiting);
+  wait_began_ = home().now();
+  ++epoch_;
+  send(share_ref_, check_out{self_ptr(), epoch_, replication_});
+}
+
+void client::take_grant(const granted& message) {
+  auto* given = static_cast<class server*>(caf::actor_cast<caf::abstract_actor*>(message.server));
+  if (message.epoch != epoch_ || step_ != client_step::waiting || cancelled_waiting_) {
+    given->release(false); // it came too late: nobody has used it
+    return out_of_queue();
+  }
+  if (!given->link(*this))
+    return check_out_server(); // lost on the way
+  server_ = given;
+  server_ref_ = message.server;
+  link_began_ = home().now();
+  share_->counts().wait_time += static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(link_began_ - wait_began_).count());
+  ++share_->counts().server_assignment_count;
+  set_step(client_step::preparing);
+  if (login_ != nullptr)
+    learn_from(*server_);
+  server_->prepare();
+}
+
+void client::server_prepared() {
+  set_step(client_step::active);
+  if (login_ != nullptr)
+    return learned();
+  use_input();
+  read_later();
+}
+
+void client::restore_failed(protocol::bytes_view error_body) {
+  unlink_server();
+  set_step(client_step::idle);
+  protocol::bytes answer;
+  protocol::error_response error;
+  protocol::reader in(error_body);
+  while (in.ok() && !in.at_end()) {
+    const auto code = static_cast<char>(in.u8());
+    if (code == '\0')
+      break;
+    const protocol::bytes_view text = in.cstring();
+    error.fields.push_back({code, code == 'S' || code == 'V' ? "FATAL" : text});
+  }
+  append(answer, error);
+  fail(answer, "its settings were refused: " + std::string(protocol::error_field(error_body, 'M')));
+}
+
+void client::take_refusal(const check_out_refused& message) {
+  if (message.epoch != epoch_ || step_ == client_step::gone)
+    return;
+  if (step_ == client_step::leaving)
+    return finish_leaving();
+  if (step_ != client_step::waiting)
+    return;
+  set_step(client_step::idle);
+  if (message.fatal || login_ != nullptr)
+    return fail(message.error, protocol::error_field(message.error.substr(protocol::frame_header_size), 'M'));
+  const std::size_t used = protocol::refuse_next(session_, in_, message.error, gathers().to_client);
+  write(gathers().to_client);
+  in_.erase(0, used);
+  use_input();
+  read_later();
+}
+
+/// The share has taken this client out of its queue, because it leaves or because its query was cancelled there.
+void client::out_of_queue() {
+  if (step_ == client_step::leaving)
+    return finish_leaving();
+  if (step_ != client_step::waiting || !cancelled_waiting_)
+    return;
+  cancelled_waiting_ = false;
+  take_refusal({protocol::make_error(protocol::error_code::canceled_while_waiting), epoch_, false});
+}
+
+void client::unlink_server() {
+  server_ = nullptr;
+  server_ref_ = nullptr;
+  query_running_ = false;
+  blocked_on_server_ = false;
+}
+
+void client::server_replied() {
+  const protocol::server_session& state = server_->session();
+  last_active_ = home().now();
+  if (state.owed.empty() && query_running_) {
+    query_running_ = false;
+    share_->counts().query_time += static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(last_active_ - query_began_).count());
+  }
+  if (limits_->mode == config::pool_mode::statement && state.transaction_status != 'I' && !replication_)
+    return fail(protocol::error_code::transaction_in_statement_mode);
+  if (blocked_on_server_ && state.owed.empty()) {
+    blocked_on_server_ = false;
+    read_later();
+  }
+}
+
+void client::server_is_ready() {
+  if (step_ != client_step::active)
+    return;
+  share_->counts().xact_time += static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(home().now() - link_began_).count());
+  if (keeps_server()) {
+    link_began_ = home().now();
+    if (end_at_transaction_end_)
+      fail(end_error_, "ended by the node");
+    return;
+  }
+  class server* had = server_;
+  const caf::strong_actor_ptr alive = server_ref_;
+  unlink_server();
+  set_step(client_step::idle);
+  had->release(false);
+  if (end_at_transaction_end_)
+    return fail(end_error_, "ended by the node");
+  use_input();
+  read_later();
+}
+
+/// Called by the server on its way out.
+void client::server_lost(const std::string& why) {
+  const bool nothing_sent = step_ == client_step::preparing;
+  const protocol::server_session& state = server_->session();
+  const bool told = state.fatal_seen;
+  const bool doubtful = !state.owed.empty() || state.transaction_status != 'I' || session_.in_batch;
+  unlink_server();
+  if (step_ == client_step::leaving || step_ == client_step::gone)
+    return;
+  if (nothing_sent && !replication_)
+    return check_out_server();
+  set_step(client_step::idle);
+  if (told)
+    return leave("its server was closed: " + why);
+  fail(doubtful ? protocol::error_code::server_lost : protocol::error_code::server_lost_idle, {why});
+}
+
+// -- cancel ----------------------------------------------------------------------------------------------------------------
+
+/// A CancelRequest with this client's key has come, on a connection of its own.
+void client::cancel(const caf::actor& requester) {
+  if (step_ == client_step::waiting && login_ == nullptr && !cancelled_waiting_) {
+    cancelled_waiting_ = true;
+    send(share_ref_, abandon{self_ptr(), epoch_});
+    send(requester, cancel_done{});
+    return;
+  }
+  const bool something = step_ == client_step::active && query_running_;
+  if (!something) {
+    send(requester, cancel_done{});
+    return;
+  }
+  if (!cancel_requesters_)
+    cancel_requesters_ = std::make_unique<std::vector<caf::actor>>();
+  cancel_requesters_->push_back(requester);
+  cancel_epoch_ = epoch_;
+  send(share_ref_, want_cancel{self_ptr()});
+}
+
+/// A slot for a cancel connection is ours. If the query has ended meanwhile nothing must be cancelled any more.
+void client::go_on_cancelling() {
+  caf::actor requester;
+  if (cancel_requesters_ && !cancel_requesters_->empty()) {
+    requester = cancel_requesters_->front();
+    cancel_requesters_->erase(cancel_requesters_->begin());
+  }
+  const bool still = requester && step_ == client_step::active && query_running_ && cancel_epoch_ == epoch_;
+  if (!still) {
+    send(share_ref_, cancel_over{});
+    if (requester)
+      send(requester, cancel_done{});
+    return;
+  }
+  server_->cancel_begins();
+  share_->open_cancel(*server_, requester, true);
+}
+
+// -- the admin console -----------------------------------------------------------------------------------------------------
+
+std::size_t client::read_console(protocol::bytes_view in) {
+  std::size_t used = 0;
+  while (step_ == client_step::console && !blocked_on_server_) {
+    protocol::frame_header header;
+    const auto status = protocol::read_header(in.substr(used), header);
+    if (status == protocol::header_status::invalid || header.total() > protocol::whole_query_limit) {
+      if (status == protocol::header_status::need_more)
+        return used;
+      fail(protocol::error_code::startup_packet_invalid, {"message too long for the admin console"});
+      return in.size();
+    }
+    if (status == protocol::header_status::need_more || in.size() - used < header.total())
+      return used;
+    const protocol::bytes_view body = in.substr(used + protocol::frame_header_size, header.body());
+    used += header.total();
+    last_active_ = home().now();
+    if (header.type == 'X') {
+      leave("the client said goodbye");
+      return in.size();
+    }
+    if (header.type != 'Q') {
+      fail(protocol::error_code::console_unsupported, {"the extended query protocol"});
+      return in.size();
+    }
+    blocked_on_server_ = true; // one command at a time
+    send(node_.console, console_query{caf::actor_cast<caf::actor>(this),
+                                      std::string(body.substr(0, body.find('\0'))), user_, admin_});
+  }
+  return used;
+}
+
+} // namespace pg_edge::actors

@@ -1,0 +1,148 @@
+#include "actors/listener.hpp"
+
+#include "actors/client.hpp"
+#include "actors/log.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace pg_edge::actors {
+
+namespace {
+
+/// Connections taken in one go; the rest wait for the next turn, so that a storm of logins does not stop the relaying.
+constexpr int accepts_per_turn = 32;
+/// Out of descriptors: how long nothing is accepted.
+constexpr std::chrono::milliseconds exhausted_pause{200};
+
+std::string reason() {
+  return std::strerror(errno);
+}
+
+} // namespace
+
+std::shared_ptr<listening_socket> listening_socket::tcp(const std::string& address, int port, int backlog,
+                                                        std::string& error) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* found = nullptr;
+  const char* node = address == "*" ? nullptr : address.c_str();
+  if (const int code = ::getaddrinfo(node, std::to_string(port).c_str(), &hints, &found); code != 0) {
+    error = address + ": " + ::gai_strerror(code);
+    return nullptr;
+  }
+  // "*" gives an IPv4 and an IPv6 address; an IPv6 socket takes both.
+  const addrinfo* chosen = found;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next)
+    if (address == "*" && one->ai_family == AF_INET6)
+      chosen = one;
+  std::shared_ptr<listening_socket> result;
+  for (const addrinfo* one : {chosen, static_cast<const addrinfo*>(found)}) {
+    const int fd = ::socket(one->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int yes = 1, no = 0;
+    if (fd >= 0) {
+      ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+      if (one->ai_family == AF_INET6)
+        ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, address == "*" ? &no : &yes, sizeof yes);
+      if (::bind(fd, one->ai_addr, one->ai_addrlen) == 0 && ::listen(fd, backlog) == 0) {
+        result.reset(new listening_socket(fd, address + ":" + std::to_string(port), {}));
+        break;
+      }
+    }
+    error = address + ":" + std::to_string(port) + ": " + reason();
+    if (fd >= 0)
+      ::close(fd);
+  }
+  ::freeaddrinfo(found);
+  return result;
+}
+
+std::shared_ptr<listening_socket> listening_socket::local(const std::string& folder, int port, int mode, int backlog,
+                                                          std::string& error) {
+  const std::string path = folder + "/.s.PGSQL." + std::to_string(port);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    error = path + ": too long for a Unix socket";
+    return nullptr;
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const auto* raw = reinterpret_cast<const sockaddr*>(&address);
+  if (fd >= 0 && ::connect(fd, raw, sizeof address) != 0 && errno == ECONNREFUSED)
+    ::unlink(path.c_str()); // left behind by a process that is gone
+  if (fd >= 0)
+    ::close(fd);
+  const int made = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (made < 0 || ::bind(made, raw, sizeof address) != 0 ||
+      ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0 || ::listen(made, backlog) != 0) {
+    error = path + ": " + reason();
+    if (made >= 0)
+      ::close(made);
+    return nullptr;
+  }
+  return std::shared_ptr<listening_socket>(new listening_socket(made, path, path));
+}
+
+listening_socket::~listening_socket() {
+  ::close(fd_);
+  if (!file_.empty())
+    ::unlink(file_.c_str());
+}
+
+listener::listener(caf::actor_config& config, reactor& home, node_context& node,
+                   std::shared_ptr<listening_socket> socket)
+    : pinned_actor(config, home, actor_kind::listener), node_(node), socket_(std::move(socket)),
+      pause_(timer::calling<&listener::go_on>(*this)) {}
+
+caf::behavior listener::make_behavior() {
+  go_on();
+  return {[this](const close_server&) { quit(); }};
+}
+
+void listener::go_on() {
+  watched_ = home().watch_accept(socket_->fd(), *this);
+  if (!watched_)
+    log(level::error, log_event::listener_failed, {{"address", socket_->name()}, {"reason", reason()}});
+}
+
+void listener::on_exit() {
+  home().cancel(pause_);
+  if (watched_)
+    home().unwatch(socket_->fd(), *this);
+  socket_.reset();
+}
+
+void listener::on_io(std::uint32_t) {
+  for (int i = 0; i < accepts_per_turn; ++i) {
+    const int fd = ::accept4(socket_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ECONNABORTED || errno == EINTR)
+        return;
+      // No descriptor or no memory: the connection stays in the backlog, and asking again at once would only spin.
+      log(level::warning, log_event::listener_failed, {{"address", socket_->name()}, {"reason", reason()}});
+      home().unwatch(socket_->fd(), *this);
+      watched_ = false;
+      home().schedule(pause_, home().now() + exhausted_pause);
+      return;
+    }
+    const auto peer = peer_address(fd);
+    if (peer && peer->port != 0) {
+      const auto settings = node_.settings()->values;
+      using std::chrono::duration_cast;
+      set_no_delay(fd);
+      set_keepalive(fd, {settings->tcp_keepalive, duration_cast<std::chrono::seconds>(settings->tcp_keepidle),
+                         duration_cast<std::chrono::seconds>(settings->tcp_keepintvl), settings->tcp_keepcnt,
+                         duration_cast<std::chrono::milliseconds>(settings->tcp_user_timeout)});
+    }
+    spawn_pinned<client>(home(), node_, stream(fd), peer.value_or(socket_address{"unix", 0}));
+  }
+}
+
+} // namespace pg_edge::actors

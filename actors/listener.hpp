@@ -1,0 +1,54 @@
+// Accepts connections on one address and makes a client of each, on the reactor that accepted it. Every reactor has a
+// listener for every address; they share the listening socket, and the kernel wakes one of them.
+#pragma once
+
+#include "actors/messages.hpp"
+#include "actors/node_context.hpp"
+#include "actors/pinned_actor.hpp"
+
+#include <memory>
+#include <string>
+
+namespace pg_edge::actors {
+
+/// A listening socket that several reactors share; closed, and a Unix socket's file removed, with the last of them.
+class listening_socket {
+public:
+  /// `error` is set when there is none.
+  static std::shared_ptr<listening_socket> tcp(const std::string& address, int port, int backlog, std::string& error);
+  static std::shared_ptr<listening_socket> local(const std::string& folder, int port, int mode, int backlog,
+                                                 std::string& error);
+  ~listening_socket();
+  listening_socket(const listening_socket&) = delete;
+  listening_socket& operator=(const listening_socket&) = delete;
+
+  int fd() const { return fd_; }
+  const std::string& name() const { return name_; }
+
+private:
+  listening_socket(int fd, std::string name, std::string file) : fd_(fd), name_(std::move(name)), file_(std::move(file)) {}
+
+  int fd_;
+  std::string name_;
+  std::string file_;
+};
+
+class listener final : public pinned_actor, public io_handler {
+public:
+  listener(caf::actor_config& config, reactor& home, node_context& node, std::shared_ptr<listening_socket> socket);
+
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+  void on_io(std::uint32_t events) override;
+  const char* name() const override { return "listener"; }
+
+private:
+  void go_on();
+
+  node_context& node_;
+  std::shared_ptr<listening_socket> socket_;
+  timer pause_;
+  bool watched_ = false;
+};
+
+} // namespace pg_edge::actors

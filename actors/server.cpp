@@ -1,0 +1,371 @@
+#include "actors/server.hpp"
+
+#include "actors/client.hpp"
+#include "actors/log.hpp"
+#include "protocol/errors.hpp"
+#include "protocol/messages.hpp"
+
+namespace pg_edge::actors {
+
+namespace {
+
+constexpr std::string_view step_names[] = {"resolving", "connecting",       "asking_tls",   "handshaking",
+                                           "logging_in", "connect_query",   "idle",         "moving",
+                                           "assigned",  "checking",         "restoring",    "awaiting_cancels",
+                                           "rolling_back", "resetting",     "closing",      "gone"};
+
+} // namespace
+
+std::string_view to_string(server_step step) {
+  return step_names[static_cast<std::size_t>(step)];
+}
+
+server::server(caf::actor_config& config, reactor& home, node_context& node, pool_common_ptr pool, caf::actor share,
+               const protocol::exchange_rules* rules, server_plan plan)
+    : connection(config, home, actor_kind::server, stream()), node_(node), pool_(std::move(pool)),
+      share_(std::move(share)), plan_(std::move(plan)) {
+  session_.rules = rules;
+}
+
+caf::behavior server::make_behavior() {
+  connected_at_ = home().now();
+  connect_time_ = std::chrono::system_clock::now();
+  attempt_ = std::make_unique<attempt>(*this);
+  resolve_next();
+  return {
+      [this](const close_server& message) { close_gracefully(message.reason); },
+      [this](const adopt_server& message) {
+        share_ = message.share;
+        move_home(*message.home);
+      },
+      [this](const cancel_sent& message) {
+        note_cancel_sent();
+        if (message.requester)
+          send(message.requester, cancel_done{});
+      },
+  };
+}
+
+void server::on_exit() {
+  attempt_.reset();
+  close_socket();
+  client_ = nullptr;
+  client_ref_ = nullptr;
+}
+
+// -- hand-out ------------------------------------------------------------------------------------------------------------
+
+void server::assign() {
+  set_step(server_step::assigned);
+  assigned_at_ = home().now();
+}
+
+bool server::link(class client& to) {
+  if (step_ != server_step::assigned)
+    return false;
+  client_ = &to;
+  client_ref_ = caf::actor_cast<caf::strong_actor_ptr>(&to);
+  return true;
+}
+
+void server::prepare() {
+  const auto settings = pool_->settings();
+  const bool check_due = !settings->server_check_query.empty() &&
+                         home().now() - idle_since_ >= settings->server_check_delay && !plan_.replication;
+  if (check_due)
+    return ask_own(settings->server_check_query, server_step::checking);
+  restore();
+}
+
+void server::restore() {
+  const std::string sql =
+      plan_.replication ? std::string() : client_->restoring_query(session_);
+  if (sql.empty()) {
+    set_step(server_step::assigned);
+    return client_->server_prepared();
+  }
+  ask_own(sql, server_step::restoring);
+}
+
+void server::ask_own(std::string_view sql, server_step why) {
+  set_step(why);
+  protocol::gather& out = gathers().to_server;
+  protocol::ask(session_, sql, out);
+  write(out);
+}
+
+// -- relaying ------------------------------------------------------------------------------------------------------------
+
+bool server::wants_input() const {
+  return client_ == nullptr || !client_->output_blocked();
+}
+
+std::size_t server::on_bytes(protocol::bytes_view in) {
+  switch (step_) {
+  case server_step::asking_tls:
+    return read_tls_answer(in);
+  case server_step::logging_in:
+    return read_login(in);
+  case server_step::resolving:
+  case server_step::connecting:
+  case server_step::handshaking:
+  case server_step::closing:
+  case server_step::gone:
+    return in.size();
+  default:
+    return relay(in);
+  }
+}
+
+std::size_t server::relay(protocol::bytes_view in) {
+  std::size_t used = 0;
+  while (open() && step_ != server_step::closing) {
+    auto& [to_server, to_client] = gathers();
+    protocol::client_session* whose = client_ != nullptr && step_ == server_step::assigned ? &client_->session() : nullptr;
+    const protocol::server_step result =
+        protocol::from_server(session_, whose, in.substr(used), to_client, to_server);
+    used += result.consumed;
+    if (client_ != nullptr && whose != nullptr)
+      client_->write(to_client);
+    to_client.clear();
+    write(to_server);
+    if (result.broken) {
+      close_now("it sent what no server sends: " + result.reason);
+      return in.size();
+    }
+    if (result.replied && client_ != nullptr)
+      client_->server_replied();
+    if (result.own_done)
+      own_query_done();
+    else if (result.ready && client_ != nullptr)
+      client_->server_is_ready();
+    else if (alone_ && result.replied && session_.settled())
+      left_alone();
+    else
+      return used;
+  }
+  return in.size();
+}
+
+/// What its last client left behind is answered.
+void server::left_alone() {
+  alone_ = false;
+  if (session_.transaction_status == 'I')
+    return go_on_releasing();
+  ask_own("ROLLBACK", server_step::rolling_back);
+}
+
+void server::own_query_done() {
+  const bool failed = !session_.own_error.empty();
+  switch (step_) {
+  case server_step::connect_query:
+    if (failed)
+      return login_failed("connect_query: " + std::string(protocol::error_field(session_.own_error, 'M')),
+                          session_.own_error);
+    return logged_in();
+  case server_step::checking:
+    if (failed)
+      return close_now("server_check_query failed");
+    return restore();
+  case server_step::restoring: {
+    if (failed) {
+      class client* whose = client_;
+      const protocol::bytes error = session_.own_error;
+      client_ = nullptr;
+      // Nothing was changed: a refused setting takes the whole query with it.
+      whose->restore_failed(error);
+      client_ref_ = nullptr;
+      return go_on_releasing();
+    }
+    protocol::note_restored(session_, client_->session());
+    set_step(server_step::assigned);
+    return client_->server_prepared();
+  }
+  case server_step::rolling_back:
+    if (failed || session_.transaction_status != 'I')
+      return close_now("ROLLBACK failed");
+    return go_on_releasing();
+  case server_step::resetting:
+    if (failed || session_.transaction_status != 'I')
+      return close_now("server_reset_query failed: " + std::string(protocol::error_field(session_.own_error, 'M')));
+    protocol::note_reset(session_);
+    return finish_release();
+  default:
+    return close_now("an answer of its own that nobody awaits");
+  }
+}
+
+void server::on_drained() {
+  if (client_ != nullptr)
+    client_->resume_reading();
+}
+
+// -- check-in ------------------------------------------------------------------------------------------------------------
+
+void server::release(bool session) {
+  if (step_ != server_step::assigned)
+    return; // lost meanwhile
+  client_ = nullptr;
+  client_ref_ = nullptr;
+  after_session_ = session;
+  if (plan_.replication)
+    return close_gracefully("the replication client left");
+  go_on_releasing();
+}
+
+void server::finish_alone(bool session) {
+  client_ = nullptr;
+  client_ref_ = nullptr;
+  after_session_ = session;
+  alone_ = true;
+  read_later();
+}
+
+void server::release_open_transaction(bool session) {
+  client_ = nullptr;
+  client_ref_ = nullptr;
+  after_session_ = session;
+  if (plan_.replication || cancels_ > 0)
+    return close_gracefully("its client left in a transaction");
+  ask_own("ROLLBACK", server_step::rolling_back);
+}
+
+/// No cancel may be on its way to it, nothing of the last client may be left: only then is it anybody's again.
+void server::go_on_releasing() {
+  if (cancels_ > 0) {
+    set_step(server_step::awaiting_cancels);
+    return;
+  }
+  if (output_blocked() || !session_.settled())
+    return close_gracefully("not settled at its client's end");
+  const auto settings = pool_->settings();
+  const bool always = after_session_ || settings->server_reset_query_always;
+  const std::optional<std::string> sql = protocol::resetting_sql(session_, settings->server_reset_query, always);
+  if (!sql)
+    return close_gracefully("its state cannot be reset");
+  if (sql->empty())
+    return finish_release();
+  ask_own(*sql, server_step::resetting);
+}
+
+void server::finish_release() {
+  set_step(server_step::idle);
+  idle_since_ = home().now();
+  send(share_, check_in{self_ptr()});
+}
+
+void server::note_cancel_sent() {
+  if (cancels_ > 0 && --cancels_ == 0 && step_ == server_step::awaiting_cancels)
+    go_on_releasing();
+}
+
+// -- moving --------------------------------------------------------------------------------------------------------------
+
+bool server::detach() {
+  if (step_ != server_step::idle || !in_.empty() || output_blocked())
+    return false;
+  unwatch();
+  set_step(server_step::moving);
+  return true;
+}
+
+void server::on_arrival() {
+  set_step(server_step::idle);
+  if (!watch())
+    return gone("out of descriptors while moving");
+  send(share_, server_arrived{self_ptr()});
+}
+
+// -- the end -------------------------------------------------------------------------------------------------------------
+
+void server::tell_closing() {
+  if (told_closing_)
+    return;
+  told_closing_ = true;
+  send(share_, server_closing{self_ptr()});
+}
+
+void server::close_gracefully(std::string why) {
+  if (step_ == server_step::closing || step_ == server_step::gone)
+    return;
+  if (step_ == server_step::moving) { // it cannot be watched here any more; the new share will be told by its EOF
+    socket_.shutdown_write();
+    return;
+  }
+  const bool never_began = step_ == server_step::resolving || step_ == server_step::connecting;
+  close_reason_ = why;
+  if (never_began)
+    return gone(std::move(why));
+  protocol::bytes bye;
+  append(bye, protocol::terminate{});
+  write(bye);
+  set_step(server_step::closing);
+  client_ = nullptr;
+  client_ref_ = nullptr;
+  attempt_.reset();
+  if (open())
+    socket_.shutdown_write();
+  tell_closing();
+  read_later();
+}
+
+/// The client is told, and the server closed: nothing it says can be trusted any more.
+void server::close_now(std::string why) {
+  class client* whose = client_;
+  const caf::strong_actor_ptr alive = client_ref_;
+  client_ = nullptr;
+  if (whose != nullptr)
+    whose->server_lost(why);
+  client_ref_ = nullptr;
+  close_gracefully(std::move(why));
+}
+
+void server::drop(std::string why) {
+  client_ = nullptr;
+  client_ref_ = nullptr;
+  close_gracefully(std::move(why));
+}
+
+void server::on_lost(std::string why) {
+  if (attempt_ && step_ != server_step::closing && step_ != server_step::connect_query) {
+    if (step_ == server_step::connecting || step_ == server_step::asking_tls || step_ == server_step::handshaking)
+      return fail_attempt(why.empty() ? "the server closed the connection" : std::move(why));
+    return login_failed(why.empty() ? "the server closed the connection during login" : std::move(why), {});
+  }
+  class client* whose = client_;
+  const caf::strong_actor_ptr alive = client_ref_;
+  client_ = nullptr;
+  if (whose != nullptr)
+    whose->server_lost(why.empty() ? "the server closed the connection" : why);
+  client_ref_ = nullptr;
+  gone(!close_reason_.empty() ? close_reason_ : why.empty() ? "the server closed the connection" : std::move(why));
+}
+
+/// Postgres has closed its side, or never had one: the permit is free.
+void server::gone(std::string why) {
+  if (step_ == server_step::gone)
+    return;
+  set_step(server_step::gone);
+  log(level::info, log_event::server_closed,
+      {{"pool", pool_->id}, {"tenant", pool_->name.tenant}, {"database", pool_->name.database},
+       {"user", pool_->name.user}, {"server", plan_.id}, {"pid", process_id_}, {"reason", why}});
+  send(share_, server_gone{self_ptr(), false, {}});
+  close_socket();
+  attempt_.reset();
+  quit();
+}
+
+// -- for SHOW ------------------------------------------------------------------------------------------------------------
+
+std::string server::tls_info() const {
+  return socket_.tls() ? socket_.tls_version() + "/" + socket_.tls_cipher() : std::string();
+}
+
+std::pair<socket_address, socket_address> server::addresses() const {
+  std::pair<socket_address, socket_address> result{{address_.host, address_.port}, {}};
+  if (const auto local = open() ? local_address(socket_.fd()) : std::nullopt)
+    result.second = *local;
+  return result;
+}
+
+} // namespace pg_edge::actors

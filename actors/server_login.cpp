@@ -1,0 +1,267 @@
+// A server connection up to its first idle moment: addresses, TLS, authentication, connect_query.
+#include "actors/log.hpp"
+#include "actors/random.hpp"
+#include "actors/resolver.hpp"
+#include "actors/server.hpp"
+#include "protocol/errors.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/startup.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <sys/socket.h>
+
+namespace pg_edge::actors {
+
+namespace {
+
+/// A login message longer than this is no Postgres server's.
+constexpr std::size_t login_message_limit = 1024 * 1024;
+
+} // namespace
+
+server::attempt::attempt(server& owner)
+    : settings(owner.pool_->settings()), deadline(timer::calling<&server::on_connect_timeout>(owner)) {
+  const auto limit = settings->server_connect_timeout;
+  if (limit.count() > 0)
+    owner.home().schedule(deadline, owner.home().now() + limit);
+}
+
+// -- addresses -----------------------------------------------------------------------------------------------------------
+
+void server::resolve_next() {
+  set_step(server_step::resolving);
+  if (attempt_->next_host >= plan_.hosts.size())
+    return login_failed(attempt_->last_error.empty() ? "no host to connect to" : attempt_->last_error, {});
+  const std::string host = plan_.hosts[attempt_->next_host++];
+  const std::uint16_t port = attempt_->settings->port;
+  if (auto literal = literal_address(host, port))
+    return try_addresses({{*literal}, {}});
+  request(node_.resolver, caf::infinite, resolve_host{host, port})
+      .then([this](resolved_host& found) { try_addresses(std::move(found)); },
+            [this](caf::error&) { try_addresses({{}, "the resolver failed"}); });
+}
+
+void server::try_addresses(resolved_host found) {
+  if (!attempt_ || step_ != server_step::resolving)
+    return; // given up meanwhile
+  if (found.addresses.empty()) {
+    attempt_->last_error = std::move(found.error);
+    return resolve_next();
+  }
+  attempt_->addresses = std::move(found.addresses);
+  attempt_->next_address = 0;
+  connect_next();
+}
+
+void server::connect_next() {
+  if (attempt_->next_address >= attempt_->addresses.size())
+    return resolve_next();
+  address_ = attempt_->addresses[attempt_->next_address++];
+  const int family = address_.address.ss_family;
+  const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return fail_attempt(std::string("socket: ") + std::strerror(errno));
+  socket_ = stream(fd);
+  if (family != AF_UNIX) {
+    const auto settings = node_.settings()->values;
+    using std::chrono::duration_cast;
+    set_no_delay(fd);
+    set_keepalive(fd, {settings->tcp_keepalive, duration_cast<std::chrono::seconds>(settings->tcp_keepidle),
+                       duration_cast<std::chrono::seconds>(settings->tcp_keepintvl), settings->tcp_keepcnt,
+                       duration_cast<std::chrono::milliseconds>(settings->tcp_user_timeout)});
+  }
+  set_step(server_step::connecting);
+  const int result = ::connect(fd, reinterpret_cast<const sockaddr*>(&address_.address), address_.length);
+  if (result != 0 && errno != EINPROGRESS)
+    return fail_attempt(std::strerror(errno));
+  await_connect();
+  if (!watch())
+    return fail_attempt(std::string("epoll: ") + std::strerror(errno));
+}
+
+/// This address did not work: the next one, or the next host.
+void server::fail_attempt(std::string why) {
+  close_socket();
+  in_.clear();
+  out_.clear();
+  attempt_->last_error = address_.host + ":" + std::to_string(address_.port) + ": " + why;
+  if (attempt_->plain_only)
+    attempt_->plain_only = false;
+  connect_next();
+}
+
+void server::on_connected() {
+  const config::tls_mode mode = attempt_->settings->server_tls_sslmode;
+  const bool over_unix = address_.address.ss_family == AF_UNIX;
+  if (over_unix || mode == config::tls_mode::disable || mode == config::tls_mode::allow || attempt_->plain_only)
+    return begin_session();
+  protocol::bytes request;
+  protocol::append_ssl_request(request);
+  set_step(server_step::asking_tls);
+  write(request);
+}
+
+std::size_t server::read_tls_answer(protocol::bytes_view in) {
+  const tls_mode_row& mode = describe(attempt_->settings->server_tls_sslmode);
+  if (in[0] == 'S' && in.size() == 1) {
+    tls_settings files{attempt_->settings->server_tls_ca_file,   attempt_->settings->server_tls_cert_file,
+                       attempt_->settings->server_tls_key_file,  attempt_->settings->server_tls_protocols,
+                       attempt_->settings->server_tls_ciphers,   attempt_->settings->server_tls13_ciphers,
+                       {}};
+    const tls_context_result context = make_server_tls_context(files, mode.mode);
+    if (!context.context) {
+      login_failed("TLS: " + context.error, {});
+      return in.size();
+    }
+    set_step(server_step::handshaking);
+    begin_connect_tls(*context.context, address_.host, mode.mode);
+    return in.size();
+  }
+  if (in[0] == 'N' && in.size() == 1) {
+    if (mode.tls_required)
+      login_failed("the server does not offer TLS, and server_tls_sslmode requires it", {});
+    else
+      begin_session();
+    return in.size();
+  }
+  login_failed("the server's answer to SSLRequest is neither S nor N, or has more behind it", {});
+  return in.size();
+}
+
+void server::on_handshake() {
+  begin_session();
+}
+
+// -- authentication --------------------------------------------------------------------------------------------------------
+
+void server::begin_session() {
+  set_step(server_step::logging_in);
+  const config::pool_settings& settings = *attempt_->settings;
+  attempt_->login = std::make_unique<protocol::server_login>(settings.server_user, settings.server_secret,
+                                                              random_nonce());
+  send_start_up();
+}
+
+void server::send_start_up() {
+  const config::pool_settings& settings = *attempt_->settings;
+  protocol::startup_message start_up;
+  start_up.parameters.emplace_back("user", settings.server_user);
+  start_up.parameters.emplace_back("database", settings.dbname);
+  if (plan_.replication) {
+    for (const auto& item : plan_.start_up)
+      start_up.parameters.push_back(item);
+  } else {
+    for (const auto& item : settings.server_parameters)
+      start_up.parameters.push_back(item);
+  }
+  protocol::bytes packet;
+  protocol::append_startup(packet, start_up);
+  write(packet);
+}
+
+std::size_t server::read_login(protocol::bytes_view in) {
+  std::size_t used = 0;
+  while (step_ == server_step::logging_in && attempt_ && attempt_->login) {
+    protocol::frame_header header;
+    const auto status = protocol::read_header(in.substr(used), header);
+    if (status == protocol::header_status::need_more)
+      return used;
+    if (status == protocol::header_status::invalid || header.total() > login_message_limit) {
+      login_failed("the server's answer is not Postgres's protocol", {});
+      return in.size();
+    }
+    if (in.size() - used < header.total())
+      return used;
+    const protocol::bytes_view body = in.substr(used + protocol::frame_header_size, header.body());
+    used += header.total();
+    login_step(attempt_->login->message(header.type, body));
+  }
+  return step_ == server_step::closing || step_ == server_step::gone ? in.size() : used;
+}
+
+void server::login_step(protocol::server_login::step step) {
+  using verdict = protocol::server_login::verdict;
+  if (!step.send.empty())
+    write(step.send);
+  switch (step.now) {
+  case verdict::more:
+    return;
+  case verdict::derive:
+    return derive();
+  case verdict::failed:
+    return login_failed(std::move(step.why), attempt_->login->error_body());
+  case verdict::done:
+    break;
+  }
+  const protocol::server_login& login = *attempt_->login;
+  session_.values = login.values();
+  session_.transaction_status = 'I';
+  initial_values_ = login.values();
+  process_id_ = login.process_id();
+  cancel_secret_ = login.cancel_secret();
+  if (!attempt_->settings->connect_query.empty() && !plan_.replication)
+    return ask_own(attempt_->settings->connect_query, server_step::connect_query);
+  logged_in();
+}
+
+void server::derive() {
+  const protocol::server_login& login = *attempt_->login;
+  request(node_.deriver, caf::infinite, derive_request{0, login.secret(), login.salt(), login.iterations()})
+      .then(
+          [this](derived_key& key) {
+            if (attempt_ && attempt_->login && step_ == server_step::logging_in)
+              login_step(attempt_->login->keys(key.salted_password));
+          },
+          [this](caf::error&) {
+            if (attempt_ && step_ == server_step::logging_in)
+              login_failed("key derivation failed", {});
+          });
+}
+
+void server::logged_in() {
+  attempt_.reset();
+  set_step(server_step::idle);
+  connected_at_ = idle_since_ = home().now();
+  log(level::info, log_event::server_connected,
+      {{"pool", pool_->id}, {"tenant", pool_->name.tenant}, {"database", pool_->name.database},
+       {"user", pool_->name.user}, {"server", plan_.id}, {"pid", process_id_}, {"host", address_.host},
+       {"port", address_.port}, {"tls", socket_.tls()}});
+  send(share_, server_ready{self_ptr()});
+}
+
+void server::login_failed(std::string why, protocol::bytes error) {
+  if (step_ == server_step::closing || step_ == server_step::gone)
+    return;
+  const config::tls_mode mode = attempt_ ? attempt_->settings->server_tls_sslmode : config::tls_mode::disable;
+  static_cast<void>(mode);
+  log(level::warning, log_event::server_login_failed,
+      {{"pool", pool_->id}, {"tenant", pool_->name.tenant}, {"database", pool_->name.database},
+       {"user", pool_->name.user}, {"server", plan_.id}, {"host", address_.host}, {"port", address_.port},
+       {"reason", why}});
+  const std::string where = address_.host + ":" + std::to_string(address_.port);
+  protocol::bytes answer;
+  if (error.empty()) {
+    answer = protocol::make_error(protocol::error_code::server_connect_failed, {where, why});
+  } else { // the server's own words
+    protocol::put_u8(answer, 'E');
+    protocol::put_u32(answer, static_cast<std::uint32_t>(error.size() + 4));
+    answer += error;
+  }
+  set_step(server_step::gone);
+  send(share_, server_gone{self_ptr(), true, std::move(answer)});
+  attempt_.reset();
+  close_socket();
+  quit();
+}
+
+void server::on_connect_timeout() {
+  if (!attempt_)
+    return;
+  const auto limit = std::chrono::duration_cast<std::chrono::seconds>(attempt_->settings->server_connect_timeout);
+  login_failed("server_connect_timeout (" + std::to_string(limit.count()) + " s) while " +
+                   std::string(to_string(step_)),
+               {});
+}
+
+} // namespace pg_edge::actors

@@ -1,0 +1,404 @@
+#include "actors/share.hpp"
+
+#include "actors/client.hpp"
+#include "actors/log.hpp"
+#include "protocol/errors.hpp"
+
+#include <algorithm>
+
+namespace pg_edge::actors {
+
+using cluster::server_state;
+using cluster::share_step;
+
+namespace {
+
+/// Start-up settings of different clients that are remembered; beyond that a server is asked again.
+constexpr std::size_t welcome_limit = 4096;
+
+std::vector<std::string> split_hosts(const std::string& list) {
+  std::vector<std::string> hosts;
+  for (std::size_t from = 0; from <= list.size();) {
+    const std::size_t comma = std::min(list.find(',', from), list.size());
+    std::string host = list.substr(from, comma - from);
+    host.erase(0, host.find_first_not_of(' '));
+    host.erase(host.find_last_not_of(' ') + 1);
+    if (!host.empty())
+      hosts.push_back(std::move(host));
+    from = comma + 1;
+  }
+  return hosts;
+}
+
+template <class T>
+T* behind(const caf::strong_actor_ptr& ref) {
+  return static_cast<T*>(caf::actor_cast<caf::abstract_actor*>(ref));
+}
+
+} // namespace
+
+share::share(caf::actor_config& config, reactor& home, node_context& node, pool_common_ptr pool, steward_actor steward,
+             cluster::share_key key)
+    : pinned_actor(config, home, actor_kind::share), node_(node), pool_(std::move(pool)), steward_(std::move(steward)),
+      permits_(key), tick_(timer::calling<&share::tick>(*this)) {
+  sharing_rules_.counts = plain_rules_.counts = &exchange_counts_;
+  sharing_rules_.cache = &pool_->statements;
+  plain_rules_.share_statements = false;
+}
+
+caf::behavior share::make_behavior() {
+  on_settings();
+  return {
+      [this](const check_out& message) { on_check_out(message); },
+      [this](const check_in& message) { on_check_in(message); },
+      [this](const abandon& message) { on_abandon(message); },
+      [this](const share_order& message) { on_order(message); },
+      [this](const server_ready& message) { on_ready(message); },
+      [this](const server_closing& message) { on_closing(message); },
+      [this](const server_gone& message) { on_gone(message); },
+      [this](const server_arrived& message) { on_arrived(message); },
+      [this](const attach_client& message) { on_attach(message); },
+      [this](const detach_client& message) { on_detach(message); },
+      [this](const want_cancel& message) { on_want_cancel(message); },
+      [this](const cancel_over&) { on_cancel_over(); },
+      [this](const share_settings&) { on_settings(); },
+      [this](const drain_share&) { on_drain(); },
+      [this](const take_snapshot& message) { return snapshot(message); },
+  };
+}
+
+void share::on_exit() {
+  home().cancel(tick_);
+}
+
+share::server_entry* share::entry_of(const caf::strong_actor_ptr& ref) {
+  const auto found = servers_.find(behind<server>(ref));
+  return found == servers_.end() ? nullptr : &found->second;
+}
+
+void share::move_state(server_entry& entry, server_state to) {
+  if (entry.state != to && permits_.server_moved(entry.state, to))
+    entry.state = to;
+}
+
+// -- deciding --------------------------------------------------------------------------------------------------------------
+
+/// Called at the end of every event: does what the permits say until they say nothing.
+void share::act() {
+  permits_.set_waiters(static_cast<std::uint32_t>(waiters_.size()));
+  bool go_on = true;
+  while (go_on) {
+    switch (permits_.next()) {
+    case share_step::none:
+      go_on = false;
+      break;
+    case share_step::hand_out:
+      go_on = hand_out();
+      permits_.set_waiters(static_cast<std::uint32_t>(waiters_.size()));
+      break;
+    case share_step::open:
+      go_on = home().now() >= retry_at_;
+      if (go_on)
+        open_server();
+      break;
+    case share_step::give_up:
+      go_on = !idle_.empty();
+      if (go_on)
+        give_up();
+      break;
+    }
+  }
+  if (const auto report = permits_.take_report()) {
+    share_report message{*report, {}};
+    for (const auto& [id, handle] : carried_)
+      message.servers.push_back(handle);
+    carried_.clear();
+    send(steward_, std::move(message));
+  }
+  if (!tick_.armed())
+    arm_tick();
+}
+
+/// The oldest waiter that any server will do for.
+share::queue::iterator share::first_plain_waiter() {
+  return std::find_if(waiters_.begin(), waiters_.end(), [](const waiter& one) { return !one.replication; });
+}
+
+/// Returns whether anything was done.
+bool share::hand_out() {
+  if (idle_.empty())
+    return false; // on its way from another reactor
+  const auto to = first_plain_waiter();
+  if (to == waiters_.end()) { // only replication clients wait: they need a connection of their own, and so its permit
+    const bool one_waits = std::any_of(waiters_.begin(), waiters_.end(),
+                                       [](const waiter& one) { return one.opening == nullptr; });
+    if (!one_waits || permits_.count(server_state::closing) > 0)
+      return false;
+    close(*take_idle(), "its permit is for a replication client");
+    return true;
+  }
+  grant(to, *take_idle());
+  return true;
+}
+
+server* share::take_idle() {
+  server* taken = nullptr;
+  if (pool_->settings()->server_round_robin) {
+    taken = idle_.front();
+    idle_.pop_front();
+  } else { // the most recently used: its caches are warm, and the others may grow old enough to close
+    taken = idle_.back();
+    idle_.pop_back();
+  }
+  return taken;
+}
+
+void share::grant(queue::iterator to, server& what) {
+  server_entry& entry = servers_.at(&what);
+  move_state(entry, server_state::busy);
+  what.assign();
+  anon_send(caf::actor_cast<caf::actor>(to->client), granted{entry.ref, to->epoch});
+  waiting_.erase(to->who);
+  waiters_.erase(to);
+}
+
+void share::open_server() {
+  server_plan plan;
+  const auto settings = pool_->settings();
+  plan.hosts = split_hosts(settings->host);
+  if (settings->load_balance_hosts == config::host_balance::round_robin && plan.hosts.size() > 1)
+    std::rotate(plan.hosts.begin(), plan.hosts.begin() + next_host_++ % plan.hosts.size(), plan.hosts.end());
+  plan.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
+  const auto for_replication = std::find_if(waiters_.begin(), waiters_.end(), [](const waiter& one) {
+    return one.replication && one.opening == nullptr;
+  });
+  const bool dedicated = for_replication != waiters_.end() &&
+                         (for_replication == waiters_.begin() || first_plain_waiter() == waiters_.end());
+  if (dedicated) {
+    plan.replication = true;
+    plan.start_up = for_replication->who->replication_start_up();
+  }
+  const caf::actor made = spawn_pinned<server>(home(), node_, pool_, caf::actor_cast<caf::actor>(this),
+                                               &plain_rules_, std::move(plan));
+  const auto ref = caf::actor_cast<caf::strong_actor_ptr>(made);
+  if (dedicated)
+    for_replication->opening = behind<server>(ref);
+  permits_.server_moved(server_state::none, server_state::opening);
+  servers_[behind<server>(ref)] = {ref, server_state::opening, false};
+}
+
+/// A permit has to go to another share, and the server with it if it can.
+void share::give_up() {
+  server* what = idle_.front();
+  idle_.pop_front();
+  server_entry& entry = servers_.at(what);
+  if (permits_.may_carry() && what->detach()) {
+    permits_.carry_away(what->number());
+    carried_.emplace_back(what->number(), caf::actor_cast<caf::actor>(entry.ref));
+    servers_.erase(what);
+    return;
+  }
+  move_state(entry, server_state::leaving);
+  what->close_gracefully("its permit moves to another share");
+}
+
+void share::close(server& what, std::string why) {
+  if (const auto found = servers_.find(&what); found != servers_.end())
+    move_state(found->second, server_state::closing);
+  std::erase(idle_, &what);
+  what.close_gracefully(std::move(why));
+}
+
+/// Lifetimes are spread over a tenth, so that servers made together do not all go at once.
+bool share::expired(const server& what) const {
+  const auto lifetime = pool_->settings()->server_lifetime;
+  if (lifetime.count() == 0)
+    return false;
+  const auto spread = lifetime / 10 * static_cast<std::int64_t>(what.number() % 10) / 10;
+  return home().now() - what.connected_at() >= lifetime - spread;
+}
+
+// -- clients ---------------------------------------------------------------------------------------------------------------
+
+void share::attach(client& who) {
+  clients_.push_back(who.attachment());
+  ++client_count_;
+}
+
+const protocol::exchange_rules* share::rules_for(const config::pool_settings& limits) const {
+  const bool sharing = limits.mode != config::pool_mode::session && limits.max_prepared_statements > 0;
+  return sharing ? &sharing_rules_ : &plain_rules_;
+}
+
+void share::on_attach(const attach_client& message) {
+  const auto found = welcomes_.find(message.start_up);
+  welcome answer;
+  if (found != welcomes_.end())
+    answer = {found->second.values, found->second.profile};
+  send(caf::actor_cast<caf::actor>(message.client), std::move(answer));
+}
+
+void share::on_detach(const detach_client&) {
+  if (client_count_ > 0)
+    --client_count_;
+  send(steward_, client_left{permits_.key().share});
+}
+
+void share::learn(learned_welcome what) {
+  if (welcomes_.size() >= welcome_limit)
+    welcomes_.clear();
+  welcomes_[what.start_up] = {interner_.intern(what.values), what.profile};
+}
+
+void share::on_check_out(const check_out& message) {
+  auto* who = behind<client>(message.client);
+  if (!lasting_error_.empty() && home().now() < lasting_until_ && permits_.count(server_state::idle) == 0 &&
+      permits_.count(server_state::busy) == 0)
+    return send(caf::actor_cast<caf::actor>(message.client), check_out_refused{lasting_error_, message.epoch, true});
+  const auto place = waiters_.insert(waiters_.end(), waiter{message.client, who, message.epoch, home().now(),
+                                                            message.replication, false, nullptr});
+  waiting_[who] = place;
+  act();
+}
+
+void share::on_abandon(const abandon& message) {
+  const auto found = waiting_.find(behind<client>(message.client));
+  if (found == waiting_.end() || found->second->epoch != message.epoch)
+    return; // granted or refused already: that answer is on its way
+  if (found->second->opening != nullptr)
+    close(*found->second->opening, "the replication client left");
+  waiters_.erase(found->second);
+  waiting_.erase(found);
+  send(caf::actor_cast<caf::actor>(message.client), abandoned{message.epoch});
+  act();
+}
+
+// -- servers ---------------------------------------------------------------------------------------------------------------
+
+void share::on_check_in(const check_in& message) {
+  server_entry* entry = entry_of(message.server);
+  if (entry == nullptr || entry->state != server_state::busy)
+    return;
+  auto& what = *behind<server>(message.server);
+  if (what.step() != server_step::idle) // lost between its message and now: server_gone follows
+    return;
+  move_state(*entry, server_state::idle);
+  idle_.push_back(&what);
+  if (what.reconnect_wanted)
+    close(what, "reconnect");
+  else if (expired(what))
+    close(what, "server_lifetime");
+  act();
+}
+
+void share::on_ready(const server_ready& message) {
+  server_entry* entry = entry_of(message.server);
+  if (entry == nullptr || entry->state != server_state::opening)
+    return;
+  back_off_ = {};
+  retry_at_ = {};
+  lasting_error_.clear();
+  auto& what = *behind<server>(message.server);
+  move_state(*entry, server_state::idle);
+  if (what.replication()) {
+    const auto whom = std::find_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return one.opening == &what; });
+    if (whom == waiters_.end())
+      close(what, "the replication client left");
+    else
+      grant(whom, what);
+    return act();
+  }
+  if (welcomes_.find({}) == welcomes_.end())
+    learn({{}, what.initial_values(), nullptr});
+  idle_.push_back(&what);
+  act();
+}
+
+void share::on_closing(const server_closing& message) {
+  server_entry* entry = entry_of(message.server);
+  if (entry == nullptr || entry->state == server_state::leaving)
+    return;
+  std::erase(idle_, behind<server>(message.server));
+  move_state(*entry, server_state::closing);
+  act();
+}
+
+/// Postgres has closed its side, or there never was one: the permit is free.
+void share::on_gone(const server_gone& message) {
+  server* what = behind<server>(message.server);
+  const auto found = servers_.find(what);
+  if (found == servers_.end())
+    return;
+  std::erase(idle_, what);
+  permits_.server_moved(found->second.state, server_state::none);
+  servers_.erase(found);
+  if (message.failed_login)
+    login_failed(message.error, what);
+  act();
+}
+
+void share::on_arrived(const server_arrived& message) {
+  server_entry* entry = entry_of(message.server);
+  if (entry == nullptr || !entry->arriving)
+    return;
+  entry->arriving = false;
+  auto& what = *behind<server>(message.server);
+  what.session().rules = &plain_rules_;
+  if (entry->state == server_state::idle)
+    idle_.push_back(&what);
+  act();
+}
+
+void share::on_order(const share_order& message) {
+  const bool ours = permits_.on_order(message.order);
+  for (const caf::actor& handle : message.servers) {
+    if (!ours) {
+      send(handle, close_server{"it was sent to a share that is gone"});
+      continue;
+    }
+    const auto ref = caf::actor_cast<caf::strong_actor_ptr>(handle);
+    servers_[behind<server>(ref)] = {ref, server_state::idle, true};
+    send(handle, adopt_server{caf::actor_cast<caf::actor>(this), &home()});
+  }
+  act();
+}
+
+// -- cancels ---------------------------------------------------------------------------------------------------------------
+
+void share::on_want_cancel(const want_cancel& message) {
+  const auto most = 2 * static_cast<std::uint32_t>(std::max(pool_->settings()->pool_size, 1));
+  if (cancels_open_ >= most) {
+    cancel_queue_.push_back(message.client);
+    return;
+  }
+  ++cancels_open_;
+  send(caf::actor_cast<caf::actor>(message.client), may_cancel{});
+}
+
+void share::on_cancel_over() {
+  if (cancels_open_ > 0)
+    --cancels_open_;
+  if (cancel_queue_.empty())
+    return;
+  const caf::strong_actor_ptr next = cancel_queue_.front();
+  cancel_queue_.pop_front();
+  ++cancels_open_;
+  send(caf::actor_cast<caf::actor>(next), may_cancel{});
+}
+
+void share::open_cancel(server& target, const caf::actor& requester, bool counted) {
+  cancel_order order;
+  order.address = target.address();
+  order.process_id = target.process_id();
+  order.secret = target.cancel_secret();
+  order.limit = pool_->settings()->cancel_wait_timeout;
+  order.server = caf::actor_cast<caf::actor>(&target);
+  order.requester = requester;
+  if (counted)
+    order.share = caf::actor_cast<caf::actor>(this);
+  log(level::debug, log_event::cancel_forwarded,
+      {{"pool", pool_->id}, {"server", target.number()}, {"pid", target.process_id()}});
+  spawn_pinned<canceller>(home(), std::move(order));
+}
+
+} // namespace pg_edge::actors

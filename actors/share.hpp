@@ -1,0 +1,148 @@
+// The part of a pool that lives on one reactor: its servers, the clients that wait for one, and the permits that say how
+// many servers there may be. Which of them meet is decided here, first come first served; how many permits there are is
+// decided by cluster::permit_share and the steward.
+//
+//   check_out --> queue --(permit_share says hand_out)--> granted      check_in --> idle --> the next of the queue
+//                   |                                                      '--> closed, if its time is up
+//                   '--(open)--> a new server --server_ready--> idle
+#pragma once
+
+#include "actors/canceller.hpp"
+#include "actors/messages.hpp"
+#include "actors/node_context.hpp"
+#include "actors/pinned_actor.hpp"
+#include "actors/server.hpp"
+#include "cluster/permits.hpp"
+#include "protocol/exchange.hpp"
+
+#include <chrono>
+#include <deque>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace pg_edge::actors {
+
+class client;
+
+class share final : public pinned_actor {
+public:
+  using clock = reactor::clock;
+
+  share(caf::actor_config& config, reactor& home, node_context& node, pool_common_ptr pool, steward_actor steward,
+        cluster::share_key key);
+
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+  const char* name() const override { return "share"; }
+
+  // -- for clients and servers on the same reactor -------------------------------------------------------------------------
+
+  share_counts& counts() { return counts_; }
+  void attach(client& who);
+  const protocol::exchange_rules* rules_for(const config::pool_settings& limits) const;
+  std::shared_ptr<const config::pool_settings> limits_for(const std::string& user);
+  protocol::parameter_values_ptr intern(const protocol::parameter_values_ptr& values) { return interner_.intern(values); }
+  void learn(learned_welcome what);
+  /// Opens a connection that cancels what `target` runs. `counted`: it has a slot, and gives it back.
+  void open_cancel(class server& target, const caf::actor& requester, bool counted);
+
+private:
+  struct waiter {
+    caf::strong_actor_ptr client;
+    class client* who = nullptr;
+    std::uint32_t epoch = 0;
+    clock::time_point since{};
+    bool replication = false;
+    bool notified = false;
+    class server* opening = nullptr; // replication: the server that is made for it
+  };
+  using queue = std::list<waiter>;
+
+  struct server_entry {
+    caf::strong_actor_ptr ref;
+    cluster::server_state state = cluster::server_state::opening;
+    bool arriving = false; // carried here and not yet on this reactor
+  };
+
+  // -- share.cpp: deciding
+  void act();
+  bool hand_out();
+  void grant(queue::iterator to, class server& what);
+  void open_server();
+  void give_up();
+  queue::iterator first_plain_waiter();
+  class server* take_idle();
+  void close(class server& what, std::string why);
+  void move_state(server_entry& entry, cluster::server_state to);
+  bool expired(const class server& what) const;
+
+  // -- share.cpp: messages
+  void on_order(const share_order& message);
+  void on_check_out(const check_out& message);
+  void on_abandon(const abandon& message);
+  void on_check_in(const check_in& message);
+  void on_ready(const server_ready& message);
+  void on_closing(const server_closing& message);
+  void on_gone(const server_gone& message);
+  void on_arrived(const server_arrived& message);
+  void on_attach(const attach_client& message);
+  void on_detach(const detach_client& message);
+  void on_want_cancel(const want_cancel& message);
+  void on_cancel_over();
+  void on_settings();
+  void on_drain();
+
+  // -- share_upkeep.cpp
+  void login_failed(const protocol::bytes& error, class server* made_for);
+  void refuse_all(const protocol::bytes& error);
+  void refuse(queue::iterator whom, const protocol::bytes& error);
+  void tick();
+  void check_waiters(clock::time_point now);
+  void check_servers(clock::time_point now);
+  void arm_tick();
+  share_snapshot snapshot(const take_snapshot& what);
+  server_row row_of(const class server& what) const;
+
+  server_entry* entry_of(const caf::strong_actor_ptr& ref);
+  caf::strong_actor_ptr self_ptr() { return caf::actor_cast<caf::strong_actor_ptr>(this); }
+
+  node_context& node_;
+  pool_common_ptr pool_;
+  steward_actor steward_;
+  cluster::permit_share permits_;
+  std::unordered_map<class server*, server_entry> servers_;
+  std::deque<class server*> idle_; // the most recently used last
+  queue waiters_;
+  std::unordered_map<const class client*, queue::iterator> waiting_;
+  std::vector<std::pair<cluster::backend_id, caf::actor>> carried_; // leave with the next report
+  list_link clients_;
+  std::uint32_t client_count_ = 0;
+
+  struct known_welcome {
+    protocol::parameter_values_ptr values;
+    protocol::startup_profile_ptr profile;
+  };
+  std::unordered_map<std::string, known_welcome> welcomes_;
+  protocol::parameter_interner interner_;
+  std::unordered_map<std::string, std::shared_ptr<const config::pool_settings>> limits_;
+
+  protocol::exchange_counts exchange_counts_;
+  protocol::exchange_rules sharing_rules_, plain_rules_;
+  share_counts counts_;
+
+  std::uint32_t cancels_open_ = 0;
+  std::deque<caf::strong_actor_ptr> cancel_queue_;
+
+  clock::time_point retry_at_{};                // no new login before
+  std::chrono::milliseconds back_off_{0};
+  protocol::bytes lasting_error_;               // the server refuses our login: told to everyone until ...
+  clock::time_point lasting_until_{};
+  std::uint32_t next_host_ = 0;
+  timer tick_;
+  bool draining_ = false;
+};
+
+} // namespace pg_edge::actors

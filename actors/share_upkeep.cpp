@@ -1,0 +1,250 @@
+// What a share does by the clock and for those who look: time-outs, failed logins, settings, snapshots.
+#include "actors/client.hpp"
+#include "actors/log.hpp"
+#include "actors/share.hpp"
+#include "protocol/errors.hpp"
+#include "protocol/frame.hpp"
+
+#include <algorithm>
+
+namespace pg_edge::actors {
+
+using cluster::server_state;
+
+namespace {
+
+constexpr std::chrono::milliseconds busy_tick{100};
+constexpr std::chrono::milliseconds quiet_tick{1000};
+constexpr std::chrono::milliseconds first_back_off{100};
+
+/// Errors that trying again does not mend: who waits is told at once.
+bool lasting(protocol::bytes_view error) {
+  if (error.size() <= protocol::frame_header_size)
+    return false;
+  const std::string_view state = protocol::error_field(error.substr(protocol::frame_header_size), 'C');
+  return state.starts_with("28") || state == "3D000" || state == "42501";
+}
+
+std::string whole_seconds(config::duration span) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(span).count());
+}
+
+} // namespace
+
+// -- failed logins ---------------------------------------------------------------------------------------------------------
+
+/// Wrong passwords and missing databases fail fast and are remembered for server_login_retry; all else waits and is tried
+/// again, less and less often.
+void share::login_failed(const protocol::bytes& error, server* made_for) {
+  const auto settings = pool_->settings();
+  const auto now = home().now();
+  const auto own = std::find_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return one.opening == made_for; });
+  if (made_for != nullptr && own != waiters_.end())
+    return refuse(own, error);
+  const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(settings->server_login_retry);
+  back_off_ = back_off_.count() == 0 ? std::min(first_back_off, most) : std::min(back_off_ * 2, most);
+  // Jitter, so that the shares of many pools do not come back together.
+  const auto jitter = back_off_ / 4 * static_cast<int>(node_.next_id.load(std::memory_order_relaxed) % 8) / 8;
+  retry_at_ = now + back_off_ - jitter;
+  if (!lasting(error))
+    return;
+  lasting_error_ = error;
+  lasting_until_ = now + settings->server_login_retry;
+  if (permits_.count(server_state::idle) == 0 && permits_.count(server_state::busy) == 0)
+    refuse_all(error);
+}
+
+void share::refuse_all(const protocol::bytes& error) {
+  while (!waiters_.empty())
+    refuse(waiters_.begin(), error);
+}
+
+void share::refuse(queue::iterator whom, const protocol::bytes& error) {
+  send(caf::actor_cast<caf::actor>(whom->client), check_out_refused{error, whom->epoch, true});
+  waiting_.erase(whom->who);
+  waiters_.erase(whom);
+}
+
+// -- the clock -------------------------------------------------------------------------------------------------------------
+
+void share::arm_tick() {
+  const bool busy = !waiters_.empty() || permits_.count(server_state::busy) > 0;
+  if (busy || !servers_.empty() || !cancel_queue_.empty())
+    home().schedule(tick_, home().now() + (busy ? busy_tick : quiet_tick));
+}
+
+void share::tick() {
+  const auto now = home().now();
+  check_waiters(now);
+  check_servers(now);
+  act();
+  if (!tick_.armed())
+    arm_tick();
+}
+
+void share::check_waiters(clock::time_point now) {
+  for (auto place = waiters_.begin(); place != waiters_.end();) {
+    const auto here = place++;
+    const config::pool_settings& limits = here->who->limits();
+    const auto waited = now - here->since;
+    if (limits.query_wait_timeout.count() > 0 && waited >= limits.query_wait_timeout) {
+      const std::string pool = pool_->name.database + "/" + pool_->name.user;
+      if (here->opening != nullptr)
+        close(*here->opening, "query_wait_timeout");
+      refuse(here, protocol::make_error(protocol::error_code::query_wait_timeout,
+                                        {whole_seconds(limits.query_wait_timeout), pool}));
+    } else if (!here->notified && limits.query_wait_notify.count() > 0 && waited >= limits.query_wait_notify) {
+      here->notified = true;
+      send(caf::actor_cast<caf::actor>(here->client),
+           wait_notice{protocol::make_notice("No server connection available in the pool at the moment, client being "
+                                             "queued"),
+                       here->epoch});
+    }
+  }
+}
+
+void share::check_servers(clock::time_point now) {
+  const auto settings = pool_->settings();
+  const auto least = static_cast<std::size_t>(std::max(settings->min_pool_size, 0));
+  std::vector<server*> too_old;
+  for (auto& [what, entry] : servers_) {
+    if (entry.state == server_state::busy && what->linked() != nullptr)
+      too_old.push_back(what);
+  }
+  for (server* what : too_old) // a client that ends here changes servers_ only by messages
+    if (what->linked() != nullptr)
+      what->linked()->check_times(now);
+  too_old.clear();
+  for (server* what : idle_) {
+    const bool idle_too_long = settings->server_idle_timeout.count() > 0 &&
+                               now - what->idle_since() >= settings->server_idle_timeout &&
+                               servers_.size() - too_old.size() > least;
+    if (idle_too_long || expired(*what) || what->reconnect_wanted)
+      too_old.push_back(what);
+  }
+  for (server* what : too_old)
+    close(*what, expired(*what) ? "server_lifetime" : what->reconnect_wanted ? "reconnect" : "server_idle_timeout");
+}
+
+// -- settings --------------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<const config::pool_settings> share::limits_for(const std::string& user) {
+  auto& known = limits_[user];
+  if (known)
+    return known;
+  const auto all = node_.settings()->values;
+  const auto route = config::find_route(*all, pool_->name.tenant, pool_->name.database, user);
+  known = route ? std::make_shared<const config::pool_settings>(
+                      config::resolve_pool(*all, *route->tenant, *route->database, pool_->name.database,
+                                           pool_->name.user, route->user))
+                : pool_->settings();
+  return known;
+}
+
+void share::on_settings() {
+  const auto settings = pool_->settings();
+  sharing_rules_.max_server_statements = static_cast<std::size_t>(std::max(settings->max_prepared_statements, 1));
+  limits_.clear();
+  for (list_link* link = clients_.next(); link != &clients_; link = link->next()) {
+    client& who = static_cast<owned_link<client>*>(link)->owner;
+    who.set_limits(limits_for(who.user()));
+  }
+}
+
+/// A target that changed: servers of the old one go when they are free.
+void share::on_drain() {
+  draining_ = true;
+  permits_.drain();
+  act();
+}
+
+// -- for the console ---------------------------------------------------------------------------------------------------------
+
+server_row share::row_of(const server& what) const {
+  server_row row;
+  row.id = what.number();
+  row.user = pool_->name.user;
+  row.database = pool_->name.database;
+  const auto [peer, local] = what.addresses();
+  row.addr = peer.host;
+  row.port = peer.port;
+  row.local_addr = local.host;
+  row.local_port = local.port;
+  row.connect_time = what.connect_time();
+  const auto since = home().now() - std::max(what.assigned_at(), what.idle_since());
+  row.request_time =
+      std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(since);
+  row.remote_pid = what.process_id();
+  row.link = what.linked() == nullptr ? 0 : what.linked()->number();
+  row.tls = what.tls_info();
+  row.replication = what.replication();
+  row.close_needed = what.reconnect_wanted || what.step() == server_step::closing;
+  row.prepared_statements = const_cast<server&>(what).session().statements.size();
+  if (const auto values = const_cast<server&>(what).session().values)
+    row.application_name = values->get("application_name");
+  switch (what.step()) {
+  case server_step::idle:
+  case server_step::moving:
+    row.state = "idle";
+    break;
+  case server_step::assigned:
+  case server_step::restoring:
+    row.state = what.cancel_under_way() ? "being_canceled" : "active";
+    break;
+  case server_step::awaiting_cancels:
+    row.state = "being_canceled";
+    break;
+  case server_step::rolling_back:
+  case server_step::resetting:
+  case server_step::checking:
+    row.state = "tested";
+    break;
+  case server_step::closing:
+  case server_step::gone:
+    row.state = "closing";
+    break;
+  default:
+    row.state = "login";
+  }
+  return row;
+}
+
+share_snapshot share::snapshot(const take_snapshot& what) {
+  share_snapshot result;
+  result.pool = pool_;
+  result.reactor = home().index();
+  result.permits = permits_.held();
+  for (const auto& [one, entry] : servers_) {
+    const server_row row = row_of(*one);
+    auto& count = row.state == "idle"             ? result.sv_idle
+                  : row.state == "active"         ? result.sv_active
+                  : row.state == "being_canceled" ? result.sv_being_canceled
+                  : row.state == "tested"         ? result.sv_tested
+                  : row.state == "login"          ? result.sv_login
+                                                  : result.sv_used;
+    ++count;
+    if (what.servers)
+      result.servers.push_back(row);
+  }
+  result.sv_active_cancel = cancels_open_;
+  result.cl_active_cancel_req = cancels_open_;
+  result.cl_waiting_cancel_req = static_cast<std::uint32_t>(cancel_queue_.size());
+  result.cl_waiting = static_cast<std::uint32_t>(waiters_.size());
+  result.cl_active = client_count_ - std::min(client_count_, result.cl_waiting);
+  if (!waiters_.empty())
+    result.maxwait = std::chrono::duration_cast<std::chrono::microseconds>(home().now() - waiters_.front().since);
+  result.counts = counts_;
+  result.counts.query_count = exchange_counts_.queries;
+  result.counts.xact_count = exchange_counts_.transactions;
+  result.counts.client_parse_count = exchange_counts_.client_parses;
+  result.counts.server_parse_count = exchange_counts_.server_parses;
+  result.counts.bind_count = exchange_counts_.binds;
+  result.counts.received = exchange_counts_.client_bytes;
+  result.counts.sent = exchange_counts_.server_bytes;
+  if (what.clients)
+    for (list_link* link = clients_.next(); link != &clients_; link = link->next())
+      result.clients.push_back(static_cast<owned_link<client>*>(link)->owner.row());
+  return result;
+}
+
+} // namespace pg_edge::actors
