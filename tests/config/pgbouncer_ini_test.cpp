@@ -134,8 +134,8 @@ BOOST_AUTO_TEST_CASE(what_is_lost_is_said_with_its_line_and_kept_as_a_comment) {
   BOOST_TEST(contains(text, "/etc/pgbouncer/x.ini:9: warning: lookup: auth_user is not carried over"));
   BOOST_TEST(contains(text, "x.ini:9: warning: lookup: auth_query is not carried over"));
   BOOST_TEST(contains(text, "x.ini:17: warning: logfile: logfile is not carried over"));
-  BOOST_TEST(contains(text, "x.ini:40: warning: no_such_thing: no_such_thing is not known"));
-  BOOST_TEST(contains(text, "x.ini:41: warning: listen_backlog: listen_backlog: expected an integer"));
+  BOOST_TEST(contains(text, "x.ini:41: warning: no_such_thing: no_such_thing is not known"));
+  BOOST_TEST(contains(text, "x.ini:42: warning: listen_backlog: listen_backlog: expected an integer"));
   BOOST_TEST(contains(result.toml, "\n# pidfile = /var/run/postgresql/pgbouncer.pid  -- "));
   BOOST_TEST(contains(result.toml, "\n# no_such_thing = 5  -- "));
   BOOST_TEST(contains(result.toml, "# auth_query = SELECT usename"));
