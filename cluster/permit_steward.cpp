@@ -31,7 +31,7 @@ struct permit_steward::plan {
     std::uint32_t granted = 0;
     std::vector<backend_id> carried;
     [[nodiscard]] bool may_get() const { return wants > promised && urgent == 0; }
-    [[nodiscard]] bool may_owe() const { return urgent < share->out() && promised == 0; }
+    [[nodiscard]] bool may_owe() const { return urgent < share->out() + granted && promised == 0; }
   };
 
   explicit plan(permit_steward& steward);

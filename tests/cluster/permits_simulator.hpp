@@ -77,6 +77,7 @@ struct scenario {
   bool resizes = false;
   bool hot_share = false; // most clients go to one share
   bool stay = false;      // a client always comes back to the same share
+  std::vector<int> homes; // how many clients stay at each share; empty: evenly
 };
 
 /// What a seed stands for: calm and faulty, small and large pools, one and two nodes.
