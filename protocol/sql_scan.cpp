@@ -2,6 +2,7 @@
 
 #include "protocol/session_parameters.hpp"
 #include "protocol/sql_lexer.hpp"
+#include "protocol/sql_sight.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,108 +16,7 @@ using namespace sql;
 
 namespace {
 
-// -- what to look for anywhere in a text ----------------------------------------------------------------------------
-
-// Looked for anywhere, in strings and comments too: who wraps one of these in a string may well have it run.
-constexpr auto state_words = std::to_array<std::string_view>({
-    "set_config",
-    "set_limit",     // of pg_trgm, sets a parameter
-    "advisory_lock", // pg_advisory_lock, pg_try_advisory_lock, ..._shared; the ..._xact_lock ones end by themselves
-    "u&\"",          // an identifier that may spell any of these
-});
-
-// Where a two-byte sign of one of the words above, or a ';', was found.
-struct sighting {
-  std::size_t state_word = std::string_view::npos;
-  std::size_t temporary = std::string_view::npos;
-  std::size_t semicolon = std::string_view::npos;
-};
-
-bool word_at(std::string_view text, std::size_t start, std::string_view lower_word) {
-  return start < text.size() && starts_with_word(text.substr(start), lower_word);
-}
-
-// TEMP, TEMPORARY or a name that begins with pg_temp, so that a column named temperature costs no scan. The byte before
-// may be a digit: Postgres reads 1temp as a number and a word.
-bool temporary_at(std::string_view text, std::size_t start) {
-  constexpr std::string_view short_word = "temp";
-  if (!word_at(text, start, short_word)) return false;
-  if (start >= 3 && word_at(text, start - 3, "pg_")) return true;
-  if (start > 0 && is(text[start - 1], word_start_char)) return false;
-  const auto word = text.substr(start, word_end(text, start) - start);
-  return word.size() == short_word.size() || same_word(word, "temporary");
-}
-
-// Each word is recognized by the rarest pair of letters in it; here is one such pair's first byte.
-void examine(std::string_view text, std::size_t at, sighting& seen) {
-  const auto note = [](std::size_t& where, std::size_t found) { where = std::min(where, found); };
-  switch (lower(text[at])) {
-  case ';':
-    note(seen.semicolon, at);
-    break;
-  case '_':
-    if (at >= 3 && (word_at(text, at - 3, state_words[0]) || word_at(text, at - 3, state_words[1])))
-      note(seen.state_word, at - 3);
-    if (at >= 8 && word_at(text, at - 8, state_words[2])) note(seen.state_word, at - 8);
-    break;
-  case '&':
-    if (at >= 1 && word_at(text, at - 1, state_words[3])) note(seen.state_word, at - 1);
-    break;
-  case 'm':
-    if (at >= 2 && temporary_at(text, at - 2)) note(seen.temporary, at - 2);
-    break;
-  default:
-    break;
-  }
-}
-
-// Sixteen bytes at a time. Plain vector types, which g++ and clang turn into the machine's own.
-using lanes = std::uint8_t __attribute__((vector_size(16)));
-
-constexpr lanes all(char c) {
-  const auto b = static_cast<std::uint8_t>(c);
-  return lanes{b, b, b, b, b, b, b, b, b, b, b, b, b, b, b, b};
-}
-
-lanes load(const char* from) {
-  lanes result;
-  std::memcpy(&result, from, sizeof result);
-  return result;
-}
-
-bool any_sign(const char* from) {
-  constexpr lanes case_bit = all(0x20);
-  const lanes first = load(from);
-  const lanes second = load(from + 1) | case_bit;
-  const auto underscore = (first == all('_')) & ((second == all('c')) | (second == all('l')));
-  const auto temporary = ((first | case_bit) == all('m')) & (second == all('p'));
-  const auto unicode = (first == all('&')) & (second == all('"'));
-  const auto found = underscore | temporary | unicode | (first == all(';'));
-  std::uint64_t halves[2];
-  static_assert(sizeof halves == sizeof found);
-  std::memcpy(halves, &found, sizeof halves);
-  return (halves[0] | halves[1]) != 0;
-}
-
-// With `first_only` it may stop at the first word or at a ';' that is followed by more.
-sighting sight(std::string_view text, bool first_only) {
-  sighting seen;
-  const auto enough = [&] {
-    if (!first_only) return false;
-    return seen.state_word != std::string_view::npos || seen.temporary != std::string_view::npos ||
-           seen.semicolon != std::string_view::npos;
-  };
-  std::size_t at = 0;
-  for (; at + sizeof(lanes) < text.size(); at += sizeof(lanes)) {
-    if (!any_sign(text.data() + at)) continue;
-    for (std::size_t i = at; i < at + sizeof(lanes); ++i)
-      examine(text, i, seen);
-    if (enough()) return seen;
-  }
-  for (; at < text.size(); ++at)
-    examine(text, at, seen);
-  return seen;
-}
+// -- state that no tag shows -----------------------------------------------------------------------------------------
 
 // Words that tell a DO block which leaves state behind. It is told too often (UPDATE ... SET), which costs a reset.
 constexpr auto block_words = std::to_array<std::string_view>(
@@ -458,9 +358,9 @@ scanned_statement classify(std::string_view text, bool standard_strings) {
   scanned_statement statement;
   statement.text = text;
   const auto seen = sight(text, false);
-  statement.leaves_state = seen.state_word != std::string_view::npos;
+  statement.leaves_state = seen.state_word;
   lexer in{text, standard_strings};
-  if (seen.temporary != std::string_view::npos && makes_temporary(in)) statement.leaves_state = true;
+  if (seen.temporary && makes_temporary(in)) statement.leaves_state = true;
   const auto first = in.next();
   if (first.kind != token_kind::word) return statement;
   if (const auto* head = head_of(first.text)) head->parse(statement, in);
@@ -537,7 +437,7 @@ quick_look look(std::string_view sql) {
     if (head && head->interesting) return {true};
   }
   const auto seen = sight(text, true);
-  if (seen.state_word != std::string_view::npos || seen.temporary != std::string_view::npos) return {true};
+  if (seen.state_word || seen.temporary) return {true};
   if (seen.semicolon == std::string_view::npos) return {false};
   // A ';' at the end is no second statement.
   auto more = text.substr(seen.semicolon);
