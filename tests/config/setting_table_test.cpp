@@ -184,8 +184,8 @@ BOOST_AUTO_TEST_CASE(every_integer_keeps_to_its_range) {
   for (const auto& row : setting_rows())
     for (const auto& [bit, header] : places) {
       if ((row.sections & bit) == 0 || kind_of(row) != kind::integer) continue;
-      const auto errors = [&](std::int64_t value) {
-        return errors_of(header + std::string{row.name} + " = " + std::to_string(value) + '\n');
+      const auto errors = [&, start = std::string{header}](std::int64_t value) {
+        return errors_of(start + std::string{row.name} + " = " + std::to_string(value) + '\n');
       };
       const auto place = "2: " + std::string{row.name} + ": ";
       BOOST_TEST(!contains(errors(row.low), place), row.name);
