@@ -113,9 +113,12 @@ struct list_tenants {};
 /// share_report   : permits given back or wanted
 /// client_left    : one client fewer at a share
 /// settings_changed: sizes may differ now
+/// end_clients    : to all shares
 /// list_shares    : who they are
+struct end_clients;
 using steward_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>,
                                        caf::reacts_to<client_left>, caf::reacts_to<settings_changed>,
+                                       caf::reacts_to<end_clients>,
                                        caf::replies_to<list_shares>::with<share_list>>;
 struct steward_list {
   std::vector<steward_actor> stewards;
@@ -123,6 +126,7 @@ struct steward_list {
 
 /// join_pool: to the steward of that pool, made if need be; settings_changed: to all of them
 using tenant_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<settings_changed>,
+                                      caf::reacts_to<end_clients>,
                                       caf::replies_to<list_stewards>::with<steward_list>>;
 struct tenant_list {
   std::vector<tenant_actor> tenants;
@@ -130,6 +134,7 @@ struct tenant_list {
 
 /// The same for all tenants.
 using tenants_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<settings_changed>,
+                                       caf::reacts_to<end_clients>,
                                        caf::replies_to<list_tenants>::with<tenant_list>>;
 
 // -- resolver -------------------------------------------------------------------------------------------------------------
@@ -254,6 +259,11 @@ struct cancel_over {};
 struct share_settings {};
 /// Close: serve nobody any more, give every permit back.
 struct drain_share {};
+/// To a share, through tenants and stewards: end every client, at once or with its transaction.
+struct end_clients {
+  protocol::bytes error;
+  bool at_transaction_end = true;
+};
 
 // -- server ---------------------------------------------------------------------------------------------------------------
 
@@ -385,6 +395,7 @@ PG_EDGE_LOCAL_MESSAGE(want_cancel)
 PG_EDGE_LOCAL_MESSAGE(cancel_over)
 PG_EDGE_LOCAL_MESSAGE(share_settings)
 PG_EDGE_LOCAL_MESSAGE(drain_share)
+PG_EDGE_LOCAL_MESSAGE(end_clients)
 PG_EDGE_LOCAL_MESSAGE(connect_server)
 PG_EDGE_LOCAL_MESSAGE(close_server)
 PG_EDGE_LOCAL_MESSAGE(adopt_server)

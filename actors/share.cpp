@@ -63,12 +63,18 @@ caf::behavior share::make_behavior() {
       [this](const cancel_over&) { on_cancel_over(); },
       [this](const share_settings&) { on_settings(); },
       [this](const drain_share&) { on_drain(); },
+      [this](const end_clients& message) { on_end_clients(message); },
       [this](const take_snapshot& message) { return snapshot(message); },
   };
 }
 
+/// A share that ends although clients and servers depend on it (an exception did that) takes them along: none of them
+/// could ever hear from it again.
 void share::on_exit() {
   home().cancel(tick_);
+  on_end_clients({protocol::make_error(protocol::error_code::internal, {"the pool's share ended"}), false});
+  for (const auto& [what, entry] : servers_)
+    send(caf::actor_cast<caf::actor>(entry.ref), close_server{"its share ended"});
 }
 
 share::server_entry* share::entry_of(const caf::strong_actor_ptr& ref) {

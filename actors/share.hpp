@@ -94,6 +94,7 @@ private:
   void on_cancel_over();
   void on_settings();
   void on_drain();
+  void on_end_clients(const end_clients& message);
 
   // -- share_upkeep.cpp
   void login_failed(const protocol::bytes& error, class server* made_for);
@@ -140,6 +141,7 @@ private:
   std::chrono::milliseconds back_off_{0};
   protocol::bytes lasting_error_;               // the server refuses our login: told to everyone until ...
   clock::time_point lasting_until_{};
+  std::shared_ptr<const config::pool_settings> seen_settings_;
   std::uint32_t next_host_ = 0;
   timer tick_;
   bool draining_ = false;

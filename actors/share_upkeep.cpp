@@ -25,6 +25,15 @@ bool lasting(protocol::bytes_view error) {
   return state.starts_with("28") || state == "3D000" || state == "42501";
 }
 
+/// Whether a server made with one of them is as good as one made with the other.
+bool same_target(const config::pool_settings& a, const config::pool_settings& b) {
+  return a.host == b.host && a.port == b.port && a.dbname == b.dbname && a.server_user == b.server_user &&
+         a.server_secret == b.server_secret && a.server_tls_sslmode == b.server_tls_sslmode &&
+         a.server_tls_ca_file == b.server_tls_ca_file && a.server_tls_cert_file == b.server_tls_cert_file &&
+         a.server_tls_key_file == b.server_tls_key_file && a.server_parameters == b.server_parameters &&
+         a.connect_query == b.connect_query;
+}
+
 std::string whole_seconds(config::duration span) {
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(span).count());
 }
@@ -148,6 +157,25 @@ void share::on_settings() {
   for (list_link* link = clients_.next(); link != &clients_; link = link->next()) {
     client& who = static_cast<owned_link<client>*>(link)->owner;
     who.set_limits(limits_for(who.user()));
+  }
+  if (seen_settings_ && !same_target(*seen_settings_, *settings)) {
+    welcomes_.clear();
+    lasting_error_.clear();
+    retry_at_ = {};
+    back_off_ = {};
+    for (auto& [what, entry] : servers_)
+      what->reconnect_wanted = true; // those in use finish first
+    const std::deque<server*> idle = idle_;
+    for (server* what : idle)
+      close(*what, "the settings of its target changed");
+  }
+  seen_settings_ = settings;
+}
+
+void share::on_end_clients(const end_clients& message) {
+  for (list_link* link = clients_.next(); link != &clients_; link = link->next()) {
+    client& who = static_cast<owned_link<client>*>(link)->owner;
+    send(caf::actor_cast<caf::actor>(&who), end_client{message.error, message.at_transaction_end});
   }
 }
 

@@ -1,0 +1,229 @@
+#include "actors/node.hpp"
+
+#include "actors/console.hpp"
+#include "actors/log.hpp"
+#include "actors/random.hpp"
+#include "actors/resolver.hpp"
+#include "actors/tenants.hpp"
+#include "config/difference.hpp"
+#include "config/load.hpp"
+#include "protocol/errors.hpp"
+
+#include <algorithm>
+#include <thread>
+
+namespace pg_edge::actors {
+
+namespace {
+
+/// Control actors have little to do; key derivation is what these threads are for.
+constexpr std::size_t control_threads = 2;
+/// How often a node that drains looks whether its clients have gone.
+constexpr std::chrono::milliseconds drain_look{50};
+
+using look_again_atom = caf::atom_constant<caf::atom("look")>;
+
+struct node_state {
+  actor_stats::alive_token alive{actor_kind::node};
+  node_context* context = nullptr;
+  std::string file;
+  std::vector<caf::actor>* listeners = nullptr;
+  std::atomic<bool>* finished = nullptr;
+  bool stopping = false;
+};
+
+using inner_node_actor = node_actor::extend<caf::reacts_to<look_again_atom>>;
+using node_self = inner_node_actor::stateful_pointer<node_state>;
+
+reload_result reload_now(node_self self) {
+  node_state& state = self->state;
+  reload_result result;
+  const config::load_result loaded = config::load_file(state.file);
+  for (const config::problem& problem : loaded.problems)
+    result.lines.push_back(config::to_string(problem));
+  std::string error;
+  const auto now = loaded.value ? make_node_settings(loaded.value, error) : nullptr;
+  if (!error.empty())
+    result.lines.push_back(error);
+  if (!now || !error.empty()) {
+    for (const std::string& line : result.lines)
+      log(level::error, log_event::settings_refused, {{"problem", line}});
+    return result;
+  }
+  const config::difference changes = config::diff(*state.context->settings()->values, *loaded.value);
+  for (const std::string& line : changes.changed)
+    result.lines.push_back(line);
+  for (const std::string& line : changes.needs_restart)
+    result.lines.push_back(line + " (needs a restart)");
+  state.context->set_settings(now);
+  caf::anon_send(state.context->tenants, settings_changed{loaded.value});
+  result.applied = true;
+  log(level::info, log_event::settings_reloaded,
+      {{"changed", changes.changed.size()}, {"needs_restart", changes.needs_restart.size()},
+       {"databases_changed", changes.databases.added.size() + changes.databases.removed.size() +
+                                 changes.databases.changed.size()},
+       {"users_changed", changes.users.added.size() + changes.users.removed.size() + changes.users.changed.size()}});
+  return result;
+}
+
+std::string_view describe_mode(shutdown_mode mode) {
+  return mode == shutdown_mode::wait_for_clients    ? "wait for clients"
+         : mode == shutdown_mode::wait_for_servers ? "wait for servers"
+                                                    : "at once";
+}
+
+void begin_shutdown(node_self self, shutdown_mode mode) {
+  node_state& state = self->state;
+  log(level::info, log_event::node_stopping,
+      {{"mode", describe_mode(mode)}, {"clients", state.context->clients.load(std::memory_order_relaxed)}});
+  state.context->draining = true;
+  for (const caf::actor& listener : *state.listeners)
+    caf::anon_send(listener, close_server{"shutdown"});
+  // A second word means: now.
+  if (mode == shutdown_mode::at_once || state.stopping) {
+    *state.finished = true;
+    return;
+  }
+  state.stopping = true;
+  if (mode == shutdown_mode::wait_for_servers)
+    caf::anon_send(state.context->tenants,
+               end_clients{protocol::make_error(protocol::error_code::shutting_down), true});
+  caf::anon_send(self, look_again_atom::value);
+}
+
+inner_node_actor::behavior_type node_behaviour(node_self self, node_context* context, std::string file,
+                                               std::vector<caf::actor>* listeners, std::atomic<bool>* finished) {
+  self->state.context = context;
+  self->state.file = std::move(file);
+  self->state.listeners = listeners;
+  self->state.finished = finished;
+  return {
+      [self](const reload_settings&) { return reload_now(self); },
+      [self](const shut_down& message) { begin_shutdown(self, message.mode); },
+      [self](look_again_atom) {
+        if (self->state.context->clients.load(std::memory_order_relaxed) <= 0)
+          *self->state.finished = true;
+        else
+          self->delayed_send(self, drain_look, look_again_atom::value);
+      },
+  };
+}
+
+} // namespace
+
+std::shared_ptr<const node_settings> make_node_settings(std::shared_ptr<const config::settings> values,
+                                                        std::string& error) {
+  auto result = std::make_shared<node_settings>();
+  if (values->client_tls_sslmode != config::tls_mode::disable) {
+    tls_context_result made = make_client_tls_context(client_tls_settings(*values), values->client_tls_sslmode);
+    if (!made.context) {
+      error = "client_tls: " + made.error;
+      return nullptr;
+    }
+    result->client_tls = std::move(made.context);
+  }
+  result->values = std::move(values);
+  return result;
+}
+
+node::node(std::string file, std::shared_ptr<const config::settings> settings) : file_(std::move(file)) {
+  auto in_force = std::make_shared<node_settings>();
+  in_force->values = std::move(settings);
+  context_.set_settings(std::move(in_force));
+  context_.secret = random_bytes(32);
+}
+
+node::~node() {
+  stop();
+}
+
+bool node::open_listeners(const config::settings& settings, std::vector<std::string>& errors) {
+  std::string error;
+  for (const std::string& address : settings.listen_addr) {
+    if (auto socket = listening_socket::tcp(address, settings.listen_port, settings.listen_backlog, error))
+      sockets_.push_back(std::move(socket));
+    else
+      errors.push_back("cannot listen on " + error);
+  }
+  if (!settings.unix_socket_dir.empty()) {
+    if (auto socket = listening_socket::local(settings.unix_socket_dir, settings.listen_port,
+                                              settings.unix_socket_mode, settings.listen_backlog, error))
+      sockets_.push_back(std::move(socket));
+    else
+      errors.push_back("cannot listen on " + error);
+  }
+  if (sockets_.empty() && errors.empty())
+    errors.push_back("nothing to listen on: set listen_addr or unix_socket_dir");
+  return errors.empty();
+}
+
+bool node::start(std::vector<std::string>& errors) {
+  const auto values = context_.settings()->values;
+  std::string error;
+  const auto in_force = make_node_settings(values, error);
+  if (!in_force)
+    errors.push_back(error);
+  if (!open_listeners(*values, errors) || !in_force) {
+    sockets_.clear();
+    return false;
+  }
+  context_.set_settings(in_force);
+  system_config_.set("scheduler.max-threads", control_threads);
+  system_config_.set("scheduler.policy", caf::atom("sharing"));
+  system_ = std::make_unique<caf::actor_system>(system_config_);
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  const unsigned count = values->reactors > 0 ? static_cast<unsigned>(values->reactors) : cores;
+  for (unsigned i = 0; i < count; ++i)
+    context_.reactors.push_back(std::make_unique<reactor>(*system_, i));
+  context_.deriver = spawn_key_deriver(*system_);
+  context_.resolver = spawn_resolver(*system_);
+  context_.tenants = spawn_tenants(*system_, context_);
+  context_.console = spawn_console(*system_, context_);
+  context_.node = system_->spawn(node_behaviour, &context_, file_, &listeners_, &finished_);
+  for (const auto& one : context_.reactors)
+    one->start();
+  for (const auto& socket : sockets_) {
+    for (const auto& one : context_.reactors)
+      listeners_.push_back(spawn_pinned<listener>(*one, context_, socket));
+    log(level::info, log_event::listening, {{"address", socket->name()}});
+  }
+  sockets_.clear(); // the listeners hold them: they close with the last of those
+  log(level::info, log_event::node_started,
+      {{"version", PG_EDGE_VERSION}, {"reactors", count}, {"file", file_}});
+  return true;
+}
+
+void node::reload() {
+  caf::anon_send(context_.node, reload_settings{});
+}
+
+void node::shut_down(shutdown_mode mode) {
+  caf::anon_send(context_.node, actors::shut_down{mode});
+}
+
+void node::stop() {
+  if (!system_)
+    return;
+  for (const auto& one : context_.reactors)
+    one->stop();
+  for (const auto& one : context_.reactors)
+    one->join();
+  listeners_.clear();
+  const caf::exit_reason reason = caf::exit_reason::user_shutdown;
+  for (const auto& handle :
+       {caf::actor_cast<caf::actor>(context_.tenants), caf::actor_cast<caf::actor>(context_.console),
+        caf::actor_cast<caf::actor>(context_.resolver), caf::actor_cast<caf::actor>(context_.deriver),
+        caf::actor_cast<caf::actor>(context_.node)})
+    caf::anon_send_exit(handle, reason);
+  context_.tenants = nullptr;
+  context_.console = nullptr;
+  context_.resolver = nullptr;
+  context_.deriver = nullptr;
+  context_.node = nullptr;
+  log(level::info, log_event::node_stopped);
+  system_config_.set("middleman.attach-utility-actors", true);
+  system_.reset();
+  context_.reactors.clear();
+}
+
+} // namespace pg_edge::actors

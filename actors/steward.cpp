@@ -1,0 +1,155 @@
+// A pool's steward: makes the pool's shares, tells each new client which one is its own, and moves permits between them
+// as cluster::permit_steward decides.
+#include "actors/actor_stats.hpp"
+#include "actors/log.hpp"
+#include "actors/share.hpp"
+#include "actors/tenants.hpp"
+#include "cluster/placement.hpp"
+
+#include <unordered_map>
+
+namespace pg_edge::actors {
+
+namespace {
+
+/// Everything runs on this one node.
+constexpr cluster::node_id own_node = 0;
+
+struct steward_state {
+  actor_stats::alive_token alive{actor_kind::steward};
+  node_context* node = nullptr;
+  pool_common_ptr pool;
+  cluster::permit_steward permits{0};
+  struct place {
+    caf::actor share;
+    reactor* home = nullptr;
+    cluster::share_key key;
+    std::uint32_t clients = 0;
+  };
+  std::vector<place> places;
+  std::unordered_map<cluster::backend_id, caf::actor> travelling; // servers between two shares
+};
+
+using steward_self = steward_actor::stateful_pointer<steward_state>;
+
+void deliver(steward_self self, const cluster::permit_steward::orders& orders) {
+  steward_state& state = self->state;
+  for (const cluster::permit_order& order : orders) {
+    share_order message{order, {}};
+    for (const cluster::backend_id id : order.carried) {
+      message.servers.push_back(state.travelling[id]);
+      state.travelling.erase(id);
+    }
+    for (const auto& place : state.places)
+      if (place.key.share == order.to.share)
+        caf::anon_send(place.share, message);
+  }
+}
+
+void start_share(steward_self self, std::size_t index) {
+  steward_state& state = self->state;
+  auto& place = state.places[index];
+  place.share = spawn_pinned<share>(*place.home, *state.node, state.pool, steward_actor(self), place.key);
+  self->monitor(place.share);
+  deliver(self, state.permits.share_joined(place.key, own_node));
+}
+
+void make_shares(steward_self self) {
+  steward_state& state = self->state;
+  const auto reactors = state.node->reactors.size();
+  const int count = cluster::shares_for(state.pool->settings()->pool_size, static_cast<int>(reactors));
+  // Pools begin on different reactors, so that many small ones spread.
+  for (int i = 0; i < count; ++i) {
+    const std::size_t home = (state.pool->id + static_cast<std::size_t>(i)) % reactors;
+    state.places.push_back({{}, state.node->reactors[home].get(), {static_cast<cluster::share_id>(i), 1}, 0});
+    start_share(self, static_cast<std::size_t>(i));
+  }
+}
+
+void join(steward_self self, const join_pool& wish) {
+  steward_state& state = self->state;
+  std::vector<cluster::share_load> loads;
+  for (const auto& place : state.places) // permits follow demand, so clients are spread evenly
+    loads.push_back({place.clients, 1});
+  const auto chosen = cluster::place(loads);
+  if (!chosen)
+    return;
+  auto& place = state.places[*chosen];
+  ++place.clients;
+  caf::anon_send(wish.client, pool_joined{place.share, place.home, state.pool});
+}
+
+/// A share crashed. What it held stays out, since its backends may live on; a new life of it serves the clients to come.
+void share_down(steward_self self, const caf::down_msg& down) {
+  steward_state& state = self->state;
+  for (std::size_t i = 0; i < state.places.size(); ++i) {
+    auto& place = state.places[i];
+    if (place.share.address() != down.source || !down.reason)
+      continue;
+    log(level::error, log_event::actor_failed, {{"kind", "share"}, {"pool", state.pool->id}});
+    if (state.node->draining.load(std::memory_order_relaxed))
+      return;
+    deliver(self, state.permits.share_lost(place.key, {}, false));
+    ++place.key.incarnation;
+    place.clients = 0;
+    start_share(self, i);
+  }
+}
+
+steward_actor::behavior_type steward(steward_self self, node_context* node, pool_common_ptr pool) {
+  steward_state& state = self->state;
+  state.node = node;
+  state.pool = std::move(pool);
+  const auto settings = state.pool->settings();
+  state.permits = cluster::permit_steward(static_cast<std::uint32_t>(settings->pool_size));
+  self->set_down_handler([self](caf::down_msg& down) { share_down(self, down); });
+  make_shares(self);
+  log(level::info, log_event::pool_created,
+      {{"pool", state.pool->id}, {"tenant", state.pool->name.tenant}, {"database", state.pool->name.database},
+       {"user", state.pool->name.user}, {"size", settings->pool_size}, {"shares", state.places.size()}});
+  return {
+      [self](const join_pool& wish) {
+        actor_stats::handled(actor_kind::steward, 1);
+        join(self, wish);
+      },
+      [self](const share_report& message) {
+        actor_stats::handled(actor_kind::steward, 1);
+        for (std::size_t i = 0; i < message.servers.size(); ++i)
+          self->state.travelling[message.report.carried[i]] = message.servers[i];
+        const auto orders = self->state.permits.on_report(message.report);
+        if (orders)
+          return deliver(self, *orders);
+        for (const caf::actor& server : message.servers)
+          caf::anon_send(server, close_server{"its share is gone"});
+      },
+      [self](const client_left& message) {
+        for (auto& place : self->state.places)
+          if (place.key.share == message.share && place.clients > 0)
+            --place.clients;
+      },
+      [self](const settings_changed&) {
+        steward_state& state = self->state;
+        deliver(self, state.permits.resize(static_cast<std::uint32_t>(state.pool->settings()->pool_size)));
+        for (const auto& place : state.places)
+          caf::anon_send(place.share, share_settings{});
+      },
+      [self](const end_clients& message) {
+        for (const auto& place : self->state.places)
+          caf::anon_send(place.share, message);
+      },
+      [self](const list_shares&) {
+        share_list result;
+        for (const auto& place : self->state.places)
+          result.shares.push_back(place.share);
+        return result;
+      },
+  };
+}
+
+} // namespace
+
+steward_actor spawn_steward(caf::actor_system& system, node_context& node, pool_common_ptr pool) {
+  return system.spawn(steward, &node, std::move(pool));
+}
+
+} // namespace pg_edge::actors

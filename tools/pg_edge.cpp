@@ -1,0 +1,158 @@
+// The node's program: reads the command line, starts a node, and turns signals into words to it.
+#include "actors/log.hpp"
+#include "actors/node.hpp"
+#include "config/load.hpp"
+#include "config/pgbouncer_ini.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <sys/resource.h>
+#include <vector>
+
+namespace {
+
+using namespace pg_edge;
+
+constexpr std::string_view usage = R"(pg_edge: a connection pooler for PostgreSQL
+
+  pg_edge --config FILE              start a node with the settings in FILE (TOML)
+  pg_edge check FILE                 say everything that is wrong with FILE
+  pg_edge import-pgbouncer FILE.ini  print FILE.ini as TOML
+  pg_edge --version                  print the version
+  pg_edge --help                     print this
+
+Signals: TERM no new clients, end when the present ones have left; INT the same, and every client ends with its
+transaction; QUIT, or a second TERM or INT, at once; HUP read FILE again.
+)";
+
+enum exit_code { fine = 0, failed = 1, wrong_usage = 2 };
+
+int wrong(const std::string& what) {
+  std::cerr << "pg_edge: " << what << "\n" << "Try pg_edge --help.\n";
+  return wrong_usage;
+}
+
+int check(const std::string& file) {
+  const config::load_result loaded = config::load_file(file);
+  for (const config::problem& problem : loaded.problems)
+    std::cerr << config::to_string(problem) << "\n";
+  if (!loaded.value)
+    return failed;
+  std::string error;
+  if (!actors::make_node_settings(loaded.value, error)) {
+    std::cerr << file << ": error: " << error << "\n";
+    return failed;
+  }
+  std::cout << file << ": ok\n";
+  return fine;
+}
+
+std::optional<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in)
+    return std::nullopt;
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+int import_pgbouncer(const std::string& file) {
+  const auto text = read_file(file);
+  if (!text) {
+    std::cerr << "pg_edge: cannot read " << file << ": " << std::strerror(errno) << "\n";
+    return failed;
+  }
+  const config::import_result imported = config::import_pgbouncer(*text, file, read_file);
+  std::cout << imported.toml;
+  bool errors = false;
+  for (const config::problem& problem : imported.problems) {
+    std::cerr << config::to_string(problem) << "\n";
+    errors |= !problem.warning;
+  }
+  return errors ? failed : fine;
+}
+
+/// As many connections as the system lets us have.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+int serve(const std::string& file) {
+  const config::load_result loaded = config::load_file(file);
+  for (const config::problem& problem : loaded.problems)
+    std::cerr << config::to_string(problem) << "\n";
+  if (!loaded.value)
+    return failed;
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP})
+    sigaddset(&signals, number);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr); // before any thread is made: they inherit it
+  std::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  if (loaded.value->verbose > 0)
+    actors::set_log_level(actors::level::debug);
+  actors::node node(file, loaded.value);
+  std::vector<std::string> errors;
+  if (!node.start(errors)) {
+    for (const std::string& error : errors)
+      std::cerr << "pg_edge: " << error << "\n";
+    return failed;
+  }
+  constexpr timespec look{0, 50'000'000}; // how often to see whether a drain has ended
+  while (!node.finished()) {
+    switch (::sigtimedwait(&signals, nullptr, &look)) {
+    case SIGHUP:
+      node.reload();
+      break;
+    case SIGTERM:
+      node.shut_down(actors::shutdown_mode::wait_for_clients);
+      break;
+    case SIGINT:
+      node.shut_down(actors::shutdown_mode::wait_for_servers);
+      break;
+    case SIGQUIT:
+      node.shut_down(actors::shutdown_mode::at_once);
+      break;
+    default:
+      break;
+    }
+  }
+  node.stop();
+  return fine;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.empty())
+    return wrong("nothing to do");
+  if (words[0] == "--help" || words[0] == "-h") {
+    std::cout << usage;
+    return fine;
+  }
+  if (words[0] == "--version") {
+    std::cout << "pg_edge " << PG_EDGE_VERSION << "\n";
+    return fine;
+  }
+  if (words.size() != 2)
+    return wrong(words[0] + " takes one file");
+  if (words[0] == "--config")
+    return serve(words[1]);
+  if (words[0] == "check")
+    return check(words[1]);
+  if (words[0] == "import-pgbouncer")
+    return import_pgbouncer(words[1]);
+  return wrong("unknown command " + words[0]);
+}
