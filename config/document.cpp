@@ -130,7 +130,8 @@ pgbouncer's.
 | `[users.NAME]` | who may log in, and what differs for them |
 | `[tenants.T]`, `[tenants.T.databases.NAME]`, `[tenants.T.users.NAME]` | the same for a tenant of its own |
 
-- A setting that may stand in several places is taken from the user, else the database, else the tenant, else `[pg_edge]`.
+- A setting that may stand in several places is taken from the user, else the database, else the tenant, else
+  `[pg_edge]`.
 - Time spans are numbers of seconds (`5`, `0.5`) or texts such as `"250ms"`, `"5s"`, `"2m"`, `"1h"`, `"1d"`.
 - `${NAME}` in a text is replaced by that environment variable; `$${` stands for the characters `${`. A text made of
   `${NAME}` may also stand where a number or a boolean is expected.
