@@ -221,9 +221,11 @@ permit_steward::orders permit_steward::share_joined(share_key key, node_id node)
   return decide();
 }
 
-// What it said on its way here has been heard, so what is still out is only what an older report carried along in vain.
+// Its last report has been heard, so nothing is out. Only if its successor was heard of first, that report was ignored,
+// and what is still out is what it carried along in vain. Whoever leaves with permits has not drained: it is lost.
 permit_steward::orders permit_steward::share_left(share_key key) {
-  return share_lost(key, {}, true);
+  const auto* share = find(key);
+  return share_lost(key, {}, !share || share->out() == 0);
 }
 
 permit_steward::orders permit_steward::share_lost(share_key key, const std::vector<backend_id>& roster,

@@ -61,14 +61,18 @@ struct permit_report {
 /// Where one server connection stands. All but `none` and `carried` use a permit of the share: from the moment of
 /// connect until Postgres's EOF.
 ///
-///             connect          login done        handed out
-///      none ----------> opening ----------> idle <----------> busy     (busy -> idle: checked in)
-///       ^                  |   order.carried ^ |                |
-///       |                  |       (carried)-' |-> carried      |      carry_away(): permit and server leave together
-///       |                  v                   v                v
-///       '--- EOF ------ closing            leaving           closing   leaving: closed in order to give its permit
-///       back
-///                      (an EOF out of the blue goes from any of them to none)
+///            connect          login done         handed out
+///     none ----------> opening ----------> idle -----------> busy
+///      ^                  |                ^|^                |
+///      |                  |   in an order  ||'-- checked in --+
+///      |                  |   (carried) ---'|                 |
+///      |                  |                 +-> carried: carry_away(), permit and server leave together
+///      |                  |                 |                 |
+///      |                  |                 +-----------------+-> leaving: closed to give its permit back
+///      |                  v                 v                 v
+///      |                closing <-----------+-----------------'
+///      |                  |
+///      '------ EOF -------'   (also from leaving, and out of the blue from any of them)
 enum class server_state : std::uint8_t { none, opening, idle, busy, closing, leaving, carried };
 inline constexpr std::size_t server_state_count = 7;
 
@@ -178,7 +182,8 @@ public:
   /// unknown until share_lost() tells it. Repeated or old words change nothing.
   [[nodiscard]] orders share_joined(share_key key, node_id node);
 
-  /// A drained() share has ended. If it has not given everything back, it is treated as lost.
+  /// A drained() share has ended; this comes after its last report. What is still out then is with servers that an
+  /// ignored report carried along, until they are gone.
   [[nodiscard]] orders share_left(share_key key);
 
   /// A share crashed. `roster`: all its backends, also those still connecting, those it had sent along in a report that
@@ -193,7 +198,8 @@ public:
   [[nodiscard]] orders backend_gone(share_key key, backend_id backend);
 
   /// A share reported. The carried servers are passed on in the orders, all of them, if need be back to the sender.
-  /// Nothing: the report is of a life that is over; the caller closes its carried servers (they stay in the roster).
+  /// Nothing: the report is of a life that is over, or cannot be true; the caller closes its carried servers and tells
+  /// backend_gone() at their EOF.
   [[nodiscard]] std::optional<orders> on_report(const permit_report& report);
 
   /// Changes the pool size. Shrinking recalls what is out above it; nothing is granted until that has come back.

@@ -379,6 +379,26 @@ BOOST_AUTO_TEST_CASE(an_incomplete_roster_frees_nothing_until_it_is_settled) {
   BOOST_TEST(steward.free() == 4U);
 }
 
+BOOST_AUTO_TEST_CASE(who_leaves_without_having_drained_is_lost) {
+  auto steward = steward_with_two(4, 2, 0);
+  (void)steward.share_left(here);
+  BOOST_TEST(steward.lost() == 2U);
+  BOOST_TEST(steward.free() == 2U);
+}
+
+// The successor was heard of first. What an ignored report carried along is out until it is gone, the rest is not.
+BOOST_AUTO_TEST_CASE(who_leaves_after_its_successor_came_leaves_only_what_it_carried) {
+  auto steward = steward_with_two(4, 3, 0);
+  (void)steward.share_joined(share_key{0, 2}, 0);
+  auto ignored = report(here, 3, 1, 0);
+  ignored.carried = {7};
+  BOOST_TEST(!steward.on_report(ignored).has_value());
+  (void)steward.share_left(here);
+  BOOST_TEST(steward.lost() == 1U);
+  (void)steward.backend_gone(here, 7);
+  BOOST_TEST(steward.free() == 4U);
+}
+
 BOOST_AUTO_TEST_CASE(words_of_an_older_life_are_ignored) {
   auto steward = steward_with_two(4, 2, 0);
   const share_key next{0, 2};
