@@ -159,6 +159,15 @@ BOOST_AUTO_TEST_CASE(a_recall_takes_what_is_spare_and_waits_for_the_rest) {
   BOOST_TEST((share.next() == share_step::hand_out));
 }
 
+BOOST_AUTO_TEST_CASE(a_server_that_is_leaving_pays_already_so_the_next_one_stays) {
+  auto share = share_with_idle(2);
+  BOOST_TEST(share.on_order(order(2, 1)));
+  BOOST_TEST((share.next() == share_step::give_up));
+  BOOST_TEST(share.server_moved(idle, leaving));
+  BOOST_TEST((share.next() == share_step::none));
+  BOOST_TEST(share.count(idle) == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(an_urgent_recall_takes_the_next_to_come_free_from_waiting_clients) {
   auto share = share_with_idle(1);
   BOOST_TEST(share.handed_out());
