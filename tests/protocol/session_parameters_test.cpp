@@ -147,7 +147,9 @@ BOOST_AUTO_TEST_CASE(B011_application_name_as_postgres_keeps_it) {
   BOOST_TEST((canonical_application_name("a\tb\x7f\xc3\xa4~ ", 160000) == "a\\x09b\\x7f\\xc3\\xa4~ "));
   BOOST_TEST((canonical_application_name(std::string(70, 'a'), 150000) == std::string(63, 'a')));
   // Cut before the bytes are replaced, and never within a character.
-  BOOST_TEST((canonical_application_name(std::string(62, 'a') + "\xc3\xa4", 150000) == std::string(62, 'a')));
+  std::string cut_within(62, 'a');
+  cut_within += "\xc3\xa4";
+  BOOST_TEST((canonical_application_name(cut_within, 150000) == std::string(62, 'a')));
   BOOST_TEST((canonical_application_name(std::string(63, '\n'), 170000).size() == 63 * 4));
   // Only continuation bytes: nothing to keep, and no loop without an end.
   BOOST_TEST((canonical_application_name(std::string(70, '\x80'), 150000) == ""));
