@@ -366,6 +366,7 @@ void simulator::deliver_report(const permit_report& report) {
   std::size_t carried = 0;
   for (const auto& order : *orders)
     for (auto id : order.carried) {
+      require(shares_[order.to.share].node == shares_[report.from.share].node, "a server stays on its node");
       backends_.at(id).owner = order.to;
       ++carried;
     }

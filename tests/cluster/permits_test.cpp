@@ -351,6 +351,16 @@ BOOST_AUTO_TEST_CASE(the_last_permit_rotates_when_there_are_more_shares_than_per
   BOOST_TEST(to(here, *steward.on_report(report(third, 1, 1, 5))).granted == 2U);
 }
 
+BOOST_AUTO_TEST_CASE(of_shares_with_nothing_the_longest_waiting_is_next_however_little_it_wants) {
+  permit_steward steward(1);
+  for (auto key : {here, there, third})
+    (void)steward.share_joined(key, 0);
+  (void)steward.on_report(report(here, 0, 0, 1));
+  (void)steward.on_report(report(there, 0, 0, 1));
+  (void)steward.on_report(report(third, 0, 0, 50));
+  BOOST_TEST(to(there, *steward.on_report(report(here, 1, 1, 0))).granted == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(a_smaller_size_recalls_what_is_above_it_and_grants_nothing_until_then) {
   auto steward = steward_with_two(4, 3, 1);
   const auto orders = steward.resize(2);
