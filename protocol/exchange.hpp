@@ -44,6 +44,7 @@ struct server_step {
   bool ready = false;    // the server can be given back; the rest of `in` was not looked at
   bool own_done = false; // the pooler's own query is answered; own_error tells whether it failed
   bool replied = false;  // at least one ReadyForQuery went to the client
+  bool drained = false;  // the server owes nothing now: a client that was told to wait may go on
   bool broken = false;   // the server said what it cannot: close it
   std::string reason;
 };
@@ -51,6 +52,9 @@ struct server_step {
 /// Takes what the server sent. `client` is null while the server is nobody's.
 server_step from_server(server_session& server, client_session* client, bytes_view in, gather& to_client,
                         gather& to_server);
+
+/// Sends what tells whether the server has ignored a Sync during a COPY or will still answer it. For the rules' own use.
+void probe_stray_sync(server_session& server, gather& to_server);
 
 /// Whether the server may be given back as far as both halves know.
 bool releasable(const server_session& server, const client_session& client);

@@ -446,10 +446,11 @@ private:
     auto effects = std::make_shared<text_effects>();
     effects->complete = scanned.complete;
     std::size_t done = 0;
+    renamed_names inside;
     for (const scanned_statement& one : scanned.statements) {
       text_effect effect{one.kind, one.name, one.to_default, nullptr};
       effects->leaves_state |= one.leaves_state;
-      if (const statement_ptr meant = meant_statement(one, effect, result.injected)) {
+      if (const statement_ptr meant = meant_statement(one, effect, inside, result.injected)) {
         const auto from = static_cast<std::size_t>(one.name_token.data() - sql.data());
         result.sql.append(sql.substr(done, from - done));
         result.sql.append(meant->server_name);
@@ -473,9 +474,23 @@ private:
            one.name.starts_with(statement_prefix);
   }
 
+  /// What the statements of one query string have done to names before the next of them; null: deallocated.
+  using renamed_names = std::unordered_map<std::string, statement_ptr>;
+
   /// Which shared statement a PREPARE, EXECUTE or DEALLOCATE means; null: none of the client's, leave the text alone.
-  statement_ptr meant_statement(const scanned_statement& one, text_effect& effect, bool& injected) {
-    client_statement* named = known(one.name);
+  statement_ptr meant_statement(const scanned_statement& one, text_effect& effect, renamed_names& inside,
+                                bool& injected) {
+    const auto renamed = inside.find(one.name);
+    if (renamed != inside.end() && renamed->second) {
+      const statement_ptr meant = renamed->second;
+      if (one.kind == statement_kind::deallocate) {
+        effect.subject = meant;
+        renamed->second = nullptr;
+      }
+      return meant;
+    }
+    client_statement* named = renamed == inside.end() ? known(one.name) : nullptr;
+    if (one.kind == statement_kind::deallocate && named != nullptr) inside[one.name] = nullptr;
     if (one.kind == statement_kind::execute || one.kind == statement_kind::deallocate) {
       if (named == nullptr) return nullptr;
       if (one.kind == statement_kind::deallocate) {
@@ -501,6 +516,7 @@ private:
       injected = true;
     }
     effect.subject = made;
+    inside[one.name] = made;
     return made;
   }
 

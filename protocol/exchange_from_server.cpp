@@ -255,7 +255,7 @@ private:
 
   void copy_in(const frame_header& header) {
     if (!expects({reply_kind::query, reply_kind::execute}, header.type)) return;
-    if (s_.owed.front().kind == reply_kind::execute) forget_ignored_syncs();
+    forget_ignored_syncs();
     if (s_.owed.front().copy_ends > 0)
       --s_.owed.front().copy_ends; // the client knew it was a COPY and has sent everything already
     else
@@ -269,7 +269,7 @@ private:
     while (s_.owed.size() > 1 && s_.owed.at(1).kind == reply_kind::sync && !s_.owed.at(1).after_copy_end) {
       s_.owed.erase(1);
       s_.stray = stray_sync::possible;
-      if (c_ != nullptr) c_->in_batch = true;
+      if (c_ != nullptr && s_.owed.front().kind == reply_kind::execute) c_->in_batch = true;
     }
   }
 
@@ -297,6 +297,8 @@ private:
       if (s_.owed.front().ours) s_.own_error.assign(body);
       if (s_.owed.front().release_ready) s_.dirt.settings = true;
       s_.unlistened = false;
+      if (s_.stray == stray_sync::possible) s_.dirt.library = true; // closed when it comes back
+      s_.stray = stray_sync::none;
       return send_on(header, visible());
     }
     error_in_batch(header, body);
@@ -488,9 +490,10 @@ private:
     }
     const statement_ptr what = std::const_pointer_cast<statement>(effect->subject);
     what->verified = !what->has_sql_types;
+    const std::uint64_t epoch = next_parse_epoch();
     s_.statements.erase(*what);
-    s_.statements.add(what).validated_at = present_parse_epoch();
-    if (c_ != nullptr) c_->more().statements[effect->name] = {what, next_parse_epoch()};
+    s_.statements.add(what).validated_at = epoch;
+    if (c_ != nullptr) c_->more().statements[effect->name] = {what, epoch};
   }
 
   void apply_deallocate(const text_effect* effect) {

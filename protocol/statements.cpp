@@ -7,21 +7,21 @@ namespace {
 std::atomic<std::uint64_t> parse_epoch{1};
 std::atomic<std::uint64_t> last_statement_id{0};
 
-/// The key under which a statement is shared. SQL's typed PREPARE is kept apart: its types are words, not OIDs.
+/// The key under which a statement is shared. SQL's typed PREPARE is kept apart: its types are words, not OIDs. What
+/// tells the two apart stands first, since a client may put any bytes at the end of a Parse.
 std::string cache_key(bytes_view text, std::string_view sql_types, bool has_sql_types) {
-  std::string key(text);
-  if (has_sql_types) {
-    key.append("\0sql\0", 5);
-    key.append(sql_types);
-  }
-  return key;
+  std::string key;
+  key.reserve(text.size() + sql_types.size() + 2);
+  key.push_back(has_sql_types ? 's' : 'p');
+  if (has_sql_types) key.append(sql_types).push_back('\0');
+  return key.append(text);
 }
 
 } // namespace
 
-text_effects_ptr effects_of(std::string_view sql, bool truncated) {
+text_effects_ptr effects_of(std::string_view sql, bool truncated, bool standard_strings) {
   if (!look(sql).interesting && !truncated) return nullptr;
-  const scan_result scanned = scan(sql, truncated);
+  const scan_result scanned = scan(sql, truncated, standard_strings);
   auto result = std::make_shared<text_effects>();
   result->complete = scanned.complete;
   for (const scanned_statement& one : scanned.statements) {
@@ -49,7 +49,7 @@ statement_ptr statement_cache::intern(bytes_view text, std::string_view sql_type
 
 statement_ptr statement_cache::find(bytes_view text) {
   std::lock_guard guard(mutex_);
-  const auto found = by_text_.find(std::string(text));
+  const auto found = by_text_.find(cache_key(text, {}, false));
   return found == by_text_.end() ? nullptr : found->second;
 }
 
@@ -104,6 +104,11 @@ statement_ptr server_statements::evict(std::size_t most) {
   order_.pop_back();
   by_id_.erase(last->id);
   return last;
+}
+
+void server_statements::distrust_all() {
+  for (entry& one : order_)
+    one.stale = true;
 }
 
 void server_statements::clear() {

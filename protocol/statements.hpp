@@ -34,8 +34,9 @@ struct text_effects {
 };
 using text_effects_ptr = std::shared_ptr<const text_effects>;
 
-/// The effects of a text, or null if it is of the common kind that leaves nothing behind.
-text_effects_ptr effects_of(std::string_view sql, bool truncated);
+/// The effects of a text, or null if it is of the common kind that leaves nothing behind. `standard_strings` is the
+/// server's standard_conforming_strings.
+text_effects_ptr effects_of(std::string_view sql, bool truncated, bool standard_strings = true);
 
 /// A statement as every client that prepared the same text with the same parameter types shares it.
 struct statement {
@@ -101,6 +102,8 @@ public:
   void erase(const statement& what);
   /// Takes the least recently used out and returns it; null if there are at most `most`.
   statement_ptr evict(std::size_t most);
+  /// Something was deallocated, and it is not known what: each is closed before it is prepared and used again.
+  void distrust_all();
   void clear();
   std::size_t size() const { return by_id_.size(); }
 
