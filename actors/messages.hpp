@@ -13,11 +13,13 @@
 #include "config/resolve.hpp"
 #include "config/settings.hpp"
 #include "protocol/bytes.hpp"
+#include "protocol/console_session.hpp"
 #include "protocol/session_parameters.hpp"
 #include "protocol/statements.hpp"
 
 #include <caf/all.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -49,6 +51,7 @@ struct pool_common {
   std::uint64_t id = 0;
   pool_name name;
   protocol::statement_cache statements;
+  std::atomic<std::uint32_t> shares{1}; // among which min_pool_size is divided
 
   std::shared_ptr<const config::pool_settings> settings() const { return std::atomic_load(&settings_); }
   void set_settings(std::shared_ptr<const config::pool_settings> now) { std::atomic_store(&settings_, std::move(now)); }
@@ -199,6 +202,7 @@ struct end_client {
 /// From the console: whole messages to send.
 struct console_reply {
   protocol::bytes messages;
+  bool failed = false; // the last of them is an error
 };
 
 // -- share ----------------------------------------------------------------------------------------------------------------
@@ -288,12 +292,20 @@ struct cancel_sent {
 
 // -- console --------------------------------------------------------------------------------------------------------------
 
+/// A client of the console has logged in. The console watches it until it ends, and may ask it to take_snapshot.
+struct console_joined {
+  caf::actor client;
+};
+/// One command of such a client, or several; it is told `console_reply`.
 struct console_query {
   caf::actor client;
-  std::string sql, user;
+  protocol::console_question question;
+  std::string user;
   bool admin = false;
 };
-using console_actor = caf::typed_actor<caf::reacts_to<console_query>>;
+/// console_joined: one more client; console_query: run a command; end_clients: all of them shall go
+using console_actor = caf::typed_actor<caf::reacts_to<console_joined>, caf::reacts_to<console_query>,
+                                       caf::reacts_to<end_clients>>;
 
 // -- node -----------------------------------------------------------------------------------------------------------------
 
@@ -321,9 +333,10 @@ struct client_row {
   std::chrono::system_clock::time_point connect_time, request_time;
   std::chrono::microseconds wait{};
   std::uint64_t link = 0; // id of its server
-  std::int32_t remote_pid = 0;
+  std::int32_t remote_pid = 0; // of a server: the backend's; of a client: its process, if it came by a Unix socket
   std::size_t prepared_statements = 0;
-  bool replication = false, close_needed = false;
+  std::string replication = "none"; // or "logical", "physical"
+  bool close_needed = false;
 };
 using server_row = client_row; // pgbouncer's columns are the same
 
@@ -340,13 +353,13 @@ struct share_snapshot {
   std::uint32_t permits = 0;
   std::uint32_t cl_active = 0, cl_waiting = 0, cl_active_cancel_req = 0, cl_waiting_cancel_req = 0;
   std::uint32_t sv_active = 0, sv_active_cancel = 0, sv_being_canceled = 0, sv_idle = 0, sv_used = 0, sv_tested = 0,
-                sv_login = 0;
+                sv_login = 0, sv_closing = 0;
   std::chrono::microseconds maxwait{};
   share_counts counts;
   std::vector<client_row> clients;
   std::vector<server_row> servers;
 };
-/// To a share: answered with share_snapshot.
+/// To a share: answered with share_snapshot. To a client of the console: answered with client_row.
 struct take_snapshot {
   bool clients = false, servers = false;
 };
@@ -400,10 +413,12 @@ PG_EDGE_LOCAL_MESSAGE(connect_server)
 PG_EDGE_LOCAL_MESSAGE(close_server)
 PG_EDGE_LOCAL_MESSAGE(adopt_server)
 PG_EDGE_LOCAL_MESSAGE(cancel_sent)
+PG_EDGE_LOCAL_MESSAGE(console_joined)
 PG_EDGE_LOCAL_MESSAGE(console_query)
 PG_EDGE_LOCAL_MESSAGE(reload_settings)
 PG_EDGE_LOCAL_MESSAGE(reload_result)
 PG_EDGE_LOCAL_MESSAGE(shut_down)
+PG_EDGE_LOCAL_MESSAGE(client_row)
 PG_EDGE_LOCAL_MESSAGE(share_snapshot)
 PG_EDGE_LOCAL_MESSAGE(take_snapshot)
 #undef PG_EDGE_LOCAL_MESSAGE

@@ -78,7 +78,7 @@ void share::refuse(queue::iterator whom, const protocol::bytes& error) {
 
 void share::arm_tick() {
   const bool busy = !waiters_.empty() || permits_.count(server_state::busy) > 0;
-  if (busy || !servers_.empty() || !cancel_queue_.empty())
+  if (busy || !servers_.empty() || !cancel_queue_.empty() || permits_.missing() > 0)
     home().schedule(tick_, home().now() + (busy ? busy_tick : quiet_tick));
 }
 
@@ -153,6 +153,8 @@ std::shared_ptr<const config::pool_settings> share::limits_for(const std::string
 void share::on_settings() {
   const auto settings = pool_->settings();
   sharing_rules_.max_server_statements = static_cast<std::size_t>(std::max(settings->max_prepared_statements, 1));
+  const auto parts = pool_->shares.load();
+  permits_.set_minimum((static_cast<std::uint32_t>(std::max(settings->min_pool_size, 0)) + parts - 1) / parts);
   limits_.clear();
   for (list_link* link = clients_.next(); link != &clients_; link = link->next()) {
     client& who = static_cast<owned_link<client>*>(link)->owner;
@@ -205,13 +207,20 @@ server_row share::row_of(const server& what) const {
   row.remote_pid = what.process_id();
   row.link = what.linked() == nullptr ? 0 : what.linked()->number();
   row.tls = what.tls_info();
-  row.replication = what.replication();
+  if (what.replication())
+    row.replication = what.logical_replication() ? "logical" : "physical";
   row.close_needed = what.reconnect_wanted || what.step() == server_step::closing;
   row.prepared_statements = const_cast<server&>(what).session().statements.size();
   if (const auto values = const_cast<server&>(what).session().values)
     row.application_name = values->get("application_name");
   switch (what.step()) {
-  case server_step::idle:
+  case server_step::idle: {
+    const auto settings = pool_->settings();
+    const bool check_due =
+        !settings->server_check_query.empty() && home().now() - what.idle_since() >= settings->server_check_delay;
+    row.state = check_due ? "used" : "idle";
+    break;
+  }
   case server_step::moving:
     row.state = "idle";
     break;
@@ -249,7 +258,8 @@ share_snapshot share::snapshot(const take_snapshot& what) {
                   : row.state == "being_canceled" ? result.sv_being_canceled
                   : row.state == "tested"         ? result.sv_tested
                   : row.state == "login"          ? result.sv_login
-                                                  : result.sv_used;
+                  : row.state == "used"           ? result.sv_used
+                                                  : result.sv_closing;
     ++count;
     if (what.servers)
       result.servers.push_back(row);

@@ -58,6 +58,7 @@ void make_shares(steward_self self) {
   steward_state& state = self->state;
   const auto reactors = state.node->reactors.size();
   const int count = cluster::shares_for(state.pool->settings()->pool_size, static_cast<int>(reactors));
+  state.pool->shares = static_cast<std::uint32_t>(count);
   // Pools begin on different reactors, so that many small ones spread.
   for (int i = 0; i < count; ++i) {
     const std::size_t home = (state.pool->id + static_cast<std::size_t>(i)) % reactors;

@@ -70,8 +70,12 @@ std::uint32_t permit_share::unserved() const {
   return draining_ ? 0 : above(waiters_, count(opening));
 }
 
+std::uint32_t permit_share::missing() const {
+  return draining_ ? 0 : above(minimum_, count(opening) + count(idle) + count(busy));
+}
+
 std::uint32_t permit_share::wanted() const {
-  return above(unserved(), count(idle) + free());
+  return std::max(above(unserved(), count(idle) + free()), above(missing(), free()));
 }
 
 std::uint32_t permit_share::debt() const {
@@ -107,6 +111,7 @@ share_step permit_share::next() {
     if (unserved() > 0) return share_step::open;
   }
   if (must_go > 0 && count(idle) > 0) return share_step::give_up;
+  if (missing() > 0 && free() > 0) return share_step::open;
   return share_step::none;
 }
 

@@ -114,6 +114,10 @@ public:
   /// still waits.
   void set_waiters(std::uint32_t waiters) { waiters_ = waiters; }
 
+  /// How many servers are to be open even if nobody waits (this share's part of min_pool_size). They are opened while
+  /// permits are to be had; a recall for clients of another share still takes them.
+  void set_minimum(std::uint32_t minimum) { minimum_ = minimum; }
+
   /// Closes the share: it wants nothing more and gives everything back, busy servers when they are checked in.
   void drain() { draining_ = true; }
 
@@ -138,6 +142,7 @@ public:
   [[nodiscard]] std::uint32_t waiters() const { return waiters_; }
   [[nodiscard]] std::uint32_t count(server_state state) const { return servers_[static_cast<std::size_t>(state)]; }
   [[nodiscard]] std::uint32_t wanted() const;
+  [[nodiscard]] std::uint32_t missing() const;     ///< servers below the minimum
   [[nodiscard]] std::uint32_t debt() const;        ///< recalled and not given back yet
   [[nodiscard]] std::uint32_t urgent_debt() const; ///< the part of debt() that does not wait for the queue to be empty
 
@@ -153,6 +158,7 @@ private:
   std::uint64_t recalled_ = 0;
   std::uint64_t urgent_ = 0;
   std::uint32_t waiters_ = 0;
+  std::uint32_t minimum_ = 0;
   std::uint32_t fresh_ = 0; // permits and servers that arrived while clients waited and have served nobody yet
   std::array<std::uint32_t, server_state_count> servers_{};
   bool carry_ = true;
