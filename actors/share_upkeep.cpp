@@ -172,6 +172,7 @@ void share::on_settings() {
       close(*what, "the settings of its target changed");
   }
   seen_settings_ = settings;
+  act();
 }
 
 void share::on_end_clients(const end_clients& message) {
