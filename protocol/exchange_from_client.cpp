@@ -907,7 +907,11 @@ private:
   // ----------------------------------------------------------------------------------------------------
 
   client_verdict sync(const frame_header& header) {
-    if (s_->copy_in) return swallow(header); // the server would ignore it
+    if (s_->copy_in) { // the server ignores it, unless the COPY has failed already
+      if (s_->owed.empty() || s_->owed.front().kind != reply_kind::execute) return swallow(header);
+      s_->stray = stray_sync::possible;
+      return forward(header);
+    }
     const owed_reply* command = last_command();
     const bool after_copy_end = command != nullptr && command->copy_ends > 0;
     const bool probe = s_->skipping && s_->stray == stray_sync::possible;
