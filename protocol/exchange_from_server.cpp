@@ -628,7 +628,8 @@ private:
   std::string startup_values_sql() {
     const auto due = [&](std::string_view name) {
       return s_.reset_all_pending ||
-             std::find(s_.reset_pending.begin(), s_.reset_pending.end(), name) != s_.reset_pending.end();
+             std::find(s_.reset_pending.begin(), s_.reset_pending.end(), canonical_parameter_name(name)) !=
+                 s_.reset_pending.end(); // the text's names are folded, the reported ones are not
     };
     parameter_values_ptr want = s_.values;
     if (c_->startup_values)
