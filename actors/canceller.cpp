@@ -12,25 +12,23 @@ canceller::canceller(caf::actor_config& config, reactor& home, cancel_order orde
       deadline_(timer::calling<&canceller::on_timeout>(*this)) {}
 
 caf::behavior canceller::make_behavior() {
-  if (order_.limit.count() > 0)
-    home().schedule(deadline_, home().now() + order_.limit);
+  if (order_.limit.count() > 0) home().schedule(deadline_, home().now() + order_.limit);
   const int fd = ::socket(order_.address.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const auto* address = reinterpret_cast<const sockaddr*>(&order_.address.address);
-  if (fd >= 0)
-    socket_ = stream(fd);
+  if (fd >= 0) socket_ = stream(fd);
   if (fd < 0 || (::connect(fd, address, order_.address.length) != 0 && errno != EINPROGRESS)) {
     finish(false);
     return {};
   }
   await_connect();
-  if (!watch())
-    finish(false);
+  if (!watch()) finish(false);
   return {[](const close_server&) {}};
 }
 
 void canceller::on_exit() {
   home().cancel(deadline_);
   close_socket();
+  order_ = {};
 }
 
 void canceller::on_connected() {
@@ -47,17 +45,12 @@ void canceller::on_timeout() {
   finish(false);
 }
 
-/// `sent`: Postgres has closed the connection. Otherwise nobody knows whether a cancel is still on its way, so the server
-/// must not go to another client.
+/// `sent`: Postgres has closed the connection.
 void canceller::finish(bool sent) {
-  if (finished_)
-    return;
+  if (finished_) return;
   finished_ = true;
-  if (!sent)
-    send(order_.server, close_server{"a cancel request for it did not end"});
-  send(order_.server, cancel_sent{order_.requester});
-  if (order_.share)
-    send(order_.share, cancel_over{});
+  send(order_.server, cancel_sent{order_.requester, sent});
+  if (order_.share) send(order_.share, cancel_over{});
   close_socket();
   quit();
 }

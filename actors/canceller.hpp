@@ -1,5 +1,5 @@
-// A connection to Postgres whose only purpose is one CancelRequest. It lives until Postgres closes it, because only then
-// the signal has been sent and the server may serve somebody else without being hit.
+// A connection to Postgres whose only purpose is one CancelRequest. It lives until Postgres closes it, because only
+// then the signal has been sent and the server may serve somebody else without being hit.
 #pragma once
 
 #include "actors/connection.hpp"

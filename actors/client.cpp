@@ -8,9 +8,16 @@ namespace pg_edge::actors {
 
 namespace {
 
-constexpr std::string_view step_names[] = {"starting",  "handshaking", "authenticating", "joining",    "welcoming",
-                                           "idle",      "waiting",     "preparing",      "active",     "console",
-                                           "cancelling", "leaving",    "gone"};
+constexpr std::string_view step_names[] = {
+    "starting",  "handshaking", "authenticating", "joining",    "welcoming", "idle", "waiting",
+    "preparing", "active",      "console",        "cancelling", "leaving",   "gone"};
+
+/// The process at the other end of a Unix socket; 0 if it is none.
+std::int32_t peer_process(int fd) {
+  ucred who{};
+  socklen_t length = sizeof who;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 ? who.pid : 0;
+}
 
 } // namespace
 
@@ -30,23 +37,19 @@ caf::behavior client::make_behavior() {
   connect_time_ = std::chrono::system_clock::now();
   login_ = std::make_unique<login_state>(node_.settings());
   const auto limit = login_->settings->values->client_login_timeout;
-  if (limit.count() > 0)
-    home().schedule(deadline_, home().now() + limit);
+  if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
   counted_ = true;
   node_.clients.fetch_add(1, std::memory_order_relaxed);
   await_first_bytes();
-  if (!watch())
-    leave("out of descriptors");
+  if (!watch()) leave("out of descriptors");
   return {
       [this](const granted& message) { take_grant(message); },
       [this](const check_out_refused& message) { take_refusal(message); },
       [this](const abandoned& message) {
-        if (message.epoch == epoch_)
-          out_of_queue();
+        if (message.epoch == epoch_) out_of_queue();
       },
       [this](const wait_notice& message) {
-        if (message.epoch == epoch_ && step_ == client_step::waiting && login_ == nullptr)
-          write(message.notice);
+        if (message.epoch == epoch_ && step_ == client_step::waiting && login_ == nullptr) write(message.notice);
       },
       [this](const pool_joined& message) { join(message); },
       [this](const pool_refused& message) { fail(message.error, "its pool refused it"); },
@@ -62,14 +65,8 @@ caf::behavior client::make_behavior() {
           end_error_ = message.error;
         }
       },
-      [this](const console_reply& message) {
-        if (step_ != client_step::console)
-          return;
-        blocked_on_server_ = false;
-        write(message.messages);
-        use_input();
-        read_later();
-      },
+      [this](const console_reply& message) { take_console_reply(message); },
+      [this](const take_snapshot&) { return row(); },
   };
 }
 
@@ -79,16 +76,17 @@ void client::on_exit() {
   close_socket();
   server_ = nullptr;
   server_ref_ = nullptr;
-  if (counted_)
-    node_.clients.fetch_sub(1, std::memory_order_relaxed);
+  if (counted_) node_.clients.fetch_sub(1, std::memory_order_relaxed);
   counted_ = false;
+  share_ref_ = nullptr;
+  cancel_requesters_.reset();
 }
 
-// -- bytes -----------------------------------------------------------------------------------------------------------------
+// -- bytes
+// -----------------------------------------------------------------------------------------------------------------
 
 bool client::wants_input() const {
-  if (output_blocked() || blocked_on_server_)
-    return false;
+  if (output_blocked() || blocked_on_server_) return false;
   switch (step_) {
   case client_step::starting:
   case client_step::authenticating:
@@ -128,23 +126,22 @@ void client::resume_reading() {
 }
 
 void client::on_drained() {
-  if (server_ != nullptr)
-    server_->resume_reading();
+  if (server_ != nullptr) server_->resume_reading();
   use_input();
   read_later();
 }
 
 /// Closed by the peer while nothing is read from it: while it waits for a server, or for what it has been asked.
 void client::on_hangup() {
-  if (step_ != client_step::leaving && step_ != client_step::gone)
-    leave("the client closed the connection");
+  if (step_ != client_step::leaving && step_ != client_step::gone) leave("the client closed the connection");
 }
 
 void client::on_lost(std::string why) {
   leave(why.empty() ? "the client closed the connection" : why);
 }
 
-// -- the end ---------------------------------------------------------------------------------------------------------------
+// -- the end
+// ---------------------------------------------------------------------------------------------------------------
 
 void client::fail(protocol::error_code code, std::initializer_list<std::string_view> args) {
   fail(protocol::make_error(code, args), protocol::error_text(code, args));
@@ -152,39 +149,42 @@ void client::fail(protocol::error_code code, std::initializer_list<std::string_v
 
 /// The last word to the client.
 void client::fail(protocol::bytes_view error, std::string_view why) {
-  if (step_ == client_step::leaving || step_ == client_step::gone)
-    return;
+  if (step_ == client_step::leaving || step_ == client_step::gone) return;
   write(error);
   leave(why);
 }
 
 void client::leave(std::string_view why) {
-  if (step_ == client_step::leaving || step_ == client_step::gone)
-    return;
+  if (step_ == client_step::leaving || step_ == client_step::gone) return;
   const bool logged_in = login_ == nullptr && step_ != client_step::cancelling;
   const auto settings = node_.settings()->values;
   if (logged_in && settings->log_disconnections)
     log(level::info, log_event::client_disconnected,
-        {{"client", session_.id}, {"user", user_}, {"database", database_}, {"addr", peer_.host}, {"port", peer_.port},
+        {{"client", session_.id},
+         {"user", user_},
+         {"database", database_},
+         {"addr", peer_.host},
+         {"port", peer_.port},
          {"reason", why}});
   else if (!logged_in && step_ != client_step::cancelling && settings->log_pooler_errors && !why.empty())
     log(level::info, log_event::client_login_failed,
-        {{"client", session_.id}, {"user", user_}, {"database", database_}, {"addr", peer_.host}, {"port", peer_.port},
-         {"step", to_string(step_)}, {"reason", why}});
+        {{"client", session_.id},
+         {"user", user_},
+         {"database", database_},
+         {"addr", peer_.host},
+         {"port", peer_.port},
+         {"step", to_string(step_)},
+         {"reason", why}});
   home().cancel(deadline_);
-  if (key_.process_id != 0)
-    node_.cancels.remove(key_);
+  if (key_.process_id != 0) node_.cancels.remove(key_);
   key_ = {};
-  if (open())
-    socket_.shutdown_write();
+  if (open()) socket_.shutdown_write();
   const bool waits = step_ == client_step::waiting;
-  if (server_ != nullptr)
-    let_server_go(said_goodbye_);
+  if (server_ != nullptr) let_server_go(said_goodbye_);
   close_socket();
   if (waits) { // the share's word is still to come: it may be a server
     set_step(client_step::leaving);
-    if (!cancelled_waiting_)
-      send(share_ref_, abandon{self_ptr(), epoch_});
+    if (!cancelled_waiting_) send(share_ref_, abandon{self_ptr(), epoch_});
     return;
   }
   finish_leaving();
@@ -196,8 +196,7 @@ void client::finish_leaving() {
     for (const caf::actor& requester : *cancel_requesters_)
       send(requester, cancel_done{});
   cancel_requesters_.reset();
-  if (share_ref_)
-    send(share_ref_, detach_client{self_ptr()});
+  if (share_ref_) send(share_ref_, detach_client{self_ptr()});
   login_.reset();
   quit();
 }
@@ -210,16 +209,12 @@ void client::let_server_go(bool said_goodbye) {
   const bool session_mode = keeps_server();
   const protocol::server_session& state = had->session();
   const bool whole = session_.frame_left == 0 && !session_.in_batch && state.settled() && !had->output_blocked();
-  if (had->step() != server_step::assigned)
-    return had->drop("its client left while it was being prepared");
-  if (whole && state.transaction_status == 'I')
-    return had->release(session_mode);
-  if (whole)
-    return had->release_open_transaction(session_mode);
+  if (had->step() != server_step::assigned) return had->drop("its client left while it was being prepared");
+  if (whole && state.transaction_status == 'I') return had->release(session_mode);
+  if (whole) return had->release_open_transaction(session_mode);
   const bool can_finish = said_goodbye && session_.frame_left == 0 && !session_.in_batch && !state.skipping &&
                           !state.copy_in && !state.copy_both;
-  if (can_finish)
-    return had->finish_alone(session_mode);
+  if (can_finish) return had->finish_alone(session_mode);
   if (!state.owed.empty()) {
     had->cancel_begins();
     share_->open_cancel(*had, {}, false);
@@ -227,23 +222,22 @@ void client::let_server_go(bool said_goodbye) {
   had->drop("its client left in the midst of a query");
 }
 
-// -- time-outs -------------------------------------------------------------------------------------------------------------
+// -- time-outs
+// -------------------------------------------------------------------------------------------------------------
 
 namespace {
 
 std::string seconds(config::duration span) {
   const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
   std::string text = std::to_string(whole / 1000);
-  if (whole % 1000 != 0)
-    text += "." + std::to_string(whole % 1000 + 1000).substr(1);
+  if (whole % 1000 != 0) text += "." + std::to_string(whole % 1000 + 1000).substr(1);
   return text;
 }
 
 } // namespace
 
 void client::check_times(clock::time_point now) {
-  if (step_ != client_step::active || limits_ == nullptr)
-    return;
+  if (step_ != client_step::active || limits_ == nullptr) return;
   const config::pool_settings& limit = *limits_;
   const bool in_transaction = server_->session().transaction_status != 'I';
   const auto over = [now](clock::time_point since, config::duration most) {
@@ -260,14 +254,12 @@ void client::check_times(clock::time_point now) {
 }
 
 void client::on_deadline() {
-  if (step_ == client_step::cancelling)
-    return leave("cancel_wait_timeout");
+  if (step_ == client_step::cancelling) return leave("cancel_wait_timeout");
   if (login_ != nullptr) {
     const auto limit = login_->settings->values->client_login_timeout;
     return fail(protocol::error_code::client_login_timeout, {seconds(limit)});
   }
-  if (limits_ == nullptr || limits_->client_idle_timeout.count() == 0)
-    return;
+  if (limits_ == nullptr || limits_->client_idle_timeout.count() == 0) return;
   const bool idle = step_ == client_step::idle ||
                     (step_ == client_step::active && !query_running_ && server_->session().transaction_status == 'I');
   if (idle && home().now() - last_active_ >= limits_->client_idle_timeout)
@@ -277,27 +269,24 @@ void client::on_deadline() {
 
 /// The timer is not moved with each query: when it fires it looks how long the client has been idle, and waits on.
 void client::arm_idle_deadline() {
-  if (limits_ == nullptr || limits_->client_idle_timeout.count() == 0)
-    return;
+  if (limits_ == nullptr || limits_->client_idle_timeout.count() == 0) return;
   const bool idle = step_ == client_step::idle || step_ == client_step::active;
   const clock::time_point since = idle && !query_running_ ? last_active_ : home().now();
   home().schedule(deadline_, since + limits_->client_idle_timeout);
 }
 
-// -- for SHOW --------------------------------------------------------------------------------------------------------------
+// -- for SHOW
+// --------------------------------------------------------------------------------------------------------------
 
 client_row client::row() const {
   client_row result;
   result.id = session_.id;
   result.user = user_;
   result.database = database_;
-  result.state = step_ == client_step::waiting    ? "waiting"
-                 : server_ != nullptr             ? (keeps_server() && !query_running_ &&
-                                                       server_->session().transaction_status == 'I'
-                                                         ? "idle"
-                                                         : "active")
-                 : step_ == client_step::idle     ? "active"
-                                                  : std::string(to_string(step_));
+  result.state = step_ == client_step::waiting                                 ? "waiting"
+                 : server_ != nullptr                                          ? "active"
+                 : step_ == client_step::idle || step_ == client_step::console ? "idle"
+                                                                               : std::string(to_string(step_));
   result.addr = peer_.host;
   result.port = peer_.port;
   if (const auto local = open() ? local_address(socket_.fd()) : std::nullopt) {
@@ -310,15 +299,12 @@ client_row client::row() const {
       std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(since);
   if (step_ == client_step::waiting)
     result.wait = std::chrono::duration_cast<std::chrono::microseconds>(home().now() - wait_began_);
-  if (server_ != nullptr) {
-    result.link = server_->number();
-    result.remote_pid = server_->process_id();
-  }
-  if (session_.values)
-    result.application_name = session_.values->get("application_name");
+  if (server_ != nullptr) result.link = server_->number();
+  result.remote_pid = open() ? peer_process(socket_.fd()) : 0;
+  if (session_.values) result.application_name = session_.values->get("application_name");
   result.tls = socket_.tls() ? socket_.tls_version() + "/" + socket_.tls_cipher() : std::string();
   result.prepared_statements = session_.extras ? session_.extras->statements.size() : 0;
-  result.replication = replication_;
+  if (replication_) result.replication = logical_replication_ ? "logical" : "physical";
   result.close_needed = end_at_transaction_end_;
   return result;
 }

@@ -54,7 +54,8 @@ public:
   void on_exit() override;
   const char* name() const override { return "client"; }
 
-  // -- for the server it is linked to ------------------------------------------------------------------------------------
+  // -- for the server it is linked to
+  // ------------------------------------------------------------------------------------
 
   protocol::client_session& session() { return session_; }
   std::string restoring_query(protocol::server_session& server) { return protocol::restoring_sql(server, session_); }
@@ -67,12 +68,15 @@ public:
   void server_lost(const std::string& why);
   void resume_reading();
 
-  // -- for its share, on the same reactor ----------------------------------------------------------------------------------
+  // -- for its share, on the same reactor
+  // ----------------------------------------------------------------------------------
 
   std::uint64_t number() const { return session_.id; }
   client_step step() const { return step_; }
   const std::string& user() const { return user_; }
-  class server* linked() const { return server_; }
+  class server* linked() const {
+    return server_;
+  }
   std::vector<std::pair<std::string, std::string>> replication_start_up() const;
   void set_limits(std::shared_ptr<const config::pool_settings> limits) { limits_ = std::move(limits); }
   const config::pool_settings& limits() const { return *limits_; }
@@ -122,6 +126,7 @@ private:
   // client_relay.cpp
   std::size_t relay(protocol::bytes_view in);
   std::size_t read_console(protocol::bytes_view in);
+  void take_console_reply(const console_reply& message);
   void check_out_server();
   void take_grant(const granted& message);
   void take_refusal(const check_out_refused& message);
@@ -160,18 +165,20 @@ private:
   clock::time_point connected_at_{}, wait_began_{}, link_began_{}, query_began_{}, last_active_{};
   std::chrono::system_clock::time_point connect_time_;
   std::unique_ptr<std::vector<caf::actor>> cancel_requesters_; // while cancels wait for may_cancel
-  std::uint32_t epoch_ = 0;        // of check-outs
-  std::uint32_t cancel_epoch_ = 0; // of the check-out that the cancels mean
+  std::uint32_t epoch_ = 0;                                    // of check-outs
+  std::uint32_t cancel_epoch_ = 0;                             // of the check-out that the cancels mean
   client_step step_ = client_step::starting;
   bool query_running_ = false;
   bool cancelled_waiting_ = false;
   bool blocked_on_server_ = false; // the next message waits until the server owes nothing
   bool replication_ = false;
+  bool logical_replication_ = false;
   bool said_goodbye_ = false;
   bool end_at_transaction_end_ = false;
   bool counted_ = false; // in node_.clients
   bool admin_ = false;
   protocol::bytes end_error_;
+  std::unique_ptr<protocol::console_session> console_; // in the step `console`
 };
 
 } // namespace pg_edge::actors

@@ -43,13 +43,13 @@ bool is_yes(std::string_view text) {
 
 } // namespace
 
-// -- first bytes -----------------------------------------------------------------------------------------------------------
+// -- first bytes
+// -----------------------------------------------------------------------------------------------------------
 
 bool client::on_first_bytes() {
   char first[8];
   const ssize_t got = ::recv(socket_.fd(), first, sizeof first, MSG_PEEK);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-    return false;
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return false;
   if (got <= 0) {
     leave(""); // health checks of load balancers connect and go: not worth a line
     return false;
@@ -82,15 +82,13 @@ std::size_t client::read_start_up(protocol::bytes_view in) {
     const protocol::bytes_view rest = in.substr(used);
     std::size_t length = 0;
     const auto status = protocol::read_startup_length(rest, length);
-    if (status == protocol::header_status::need_more)
-      return used;
+    if (status == protocol::header_status::need_more) return used;
     if (status == protocol::header_status::invalid) {
       const protocol::startup_error error = protocol::startup_length_error(length);
       fail(error.response(), error.text());
       return in.size();
     }
-    if (rest.size() < length)
-      return used;
+    if (rest.size() < length) return used;
     used += start_up_packet(rest.substr(0, length), rest.size() > length);
   }
   return step_ == client_step::leaving || step_ == client_step::gone ? in.size() : used;
@@ -122,8 +120,7 @@ void client::answer_ssl_request(bool more_behind) {
   login_->asked_encryption = true;
   const bool offered = login_->settings->client_tls != nullptr;
   write(offered ? "S" : "N");
-  if (!offered)
-    return;
+  if (!offered) return;
   set_step(client_step::handshaking);
   begin_accept_tls(*login_->settings->client_tls, false);
 }
@@ -132,15 +129,14 @@ void client::answer_ssl_request(bool more_behind) {
 void client::begin_cancel(const protocol::cancel_request& request) {
   set_step(client_step::cancelling);
   const caf::actor whom = node_.cancels.find(request.process_id, request.key);
-  if (!whom)
-    return leave("cancel request with a wrong key");
+  if (!whom) return leave("cancel request with a wrong key");
   const auto limit = login_->settings->values->cancel_wait_timeout;
-  if (limit.count() > 0)
-    home().schedule(deadline_, home().now() + limit);
+  if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
   send(whom, cancel_client{caf::actor_cast<caf::actor>(this)});
 }
 
-// -- who it is -------------------------------------------------------------------------------------------------------------
+// -- who it is
+// -------------------------------------------------------------------------------------------------------------
 
 void client::begin_login(protocol::startup_message message) {
   const config::settings& settings = *login_->settings->values;
@@ -153,13 +149,13 @@ void client::begin_login(protocol::startup_message message) {
     protocol::append_negotiation(answer, login_->version);
     write(answer);
   }
-  if (const auto wanted = login_->start_up.find("replication"))
-    replication_ = is_yes(*wanted) || *wanted == "database";
+  if (const auto wanted = login_->start_up.find("replication")) {
+    logical_replication_ = *wanted == "database";
+    replication_ = logical_replication_ || is_yes(*wanted);
+  }
   const tls_mode_row& tls = describe(settings.client_tls_sslmode);
-  if (tls.tls_required && !socket_.tls())
-    return fail(protocol::error_code::ssl_required);
-  if (!admitted())
-    return;
+  if (tls.tls_required && !socket_.tls()) return fail(protocol::error_code::ssl_required);
+  if (!admitted()) return;
   begin_auth();
 }
 
@@ -200,8 +196,7 @@ std::size_t client::read_auth(protocol::bytes_view in) {
   while (step_ == client_step::authenticating && !login_->busy) {
     protocol::frame_header header;
     const auto status = protocol::read_header(in.substr(used), header);
-    if (status == protocol::header_status::need_more)
-      return used;
+    if (status == protocol::header_status::need_more) return used;
     if (status == protocol::header_status::invalid || header.total() > auth_message_limit || header.type != 'p') {
       if (header.type == 'X')
         leave("the client said goodbye during login");
@@ -209,8 +204,7 @@ std::size_t client::read_auth(protocol::bytes_view in) {
         fail(protocol::error_code::invalid_auth_response, {"expected a password message"});
       return in.size();
     }
-    if (in.size() - used < header.total())
-      return used;
+    if (in.size() - used < header.total()) return used;
     const protocol::bytes_view body = in.substr(used + protocol::frame_header_size, header.body());
     used += header.total();
     auth_step(login_->auth->answer(body));
@@ -220,8 +214,7 @@ std::size_t client::read_auth(protocol::bytes_view in) {
 
 void client::auth_step(protocol::client_auth::step step) {
   using verdict = protocol::client_auth::verdict;
-  if (!step.send.empty())
-    write(step.send);
+  if (!step.send.empty()) write(step.send);
   switch (step.now) {
   case verdict::more:
     return;
@@ -242,8 +235,7 @@ void client::derive_keys() {
   request(node_.deriver, caf::infinite, derive_request{0, auth.password(), auth.salt(), auth.iterations()})
       .then(
           [this](derived_key& key) {
-            if (step_ != client_step::authenticating)
-              return;
+            if (step_ != client_step::authenticating) return;
             login_->busy = false;
             auth_step(login_->auth->keys(key.salted_password));
             use_input();
@@ -260,21 +252,19 @@ void client::authenticated() {
       return std::find(names.begin(), names.end(), user_) != names.end();
     };
     const bool admin = listed(settings.admin_users) || settings.auth_type == config::auth_type::any;
-    if (!admin && !listed(settings.stats_users))
-      return fail(protocol::error_code::not_allowed, {user_, database_});
+    if (!admin && !listed(settings.stats_users)) return fail(protocol::error_code::not_allowed, {user_, database_});
     return begin_console(admin);
   }
   const auto route = config::find_route(settings, {}, database_, user_);
-  if (!route)
-    return fail(protocol::error_code::no_such_database, {database_});
-  if (!read_parameters())
-    return;
+  if (!route) return fail(protocol::error_code::no_such_database, {database_});
+  if (!read_parameters()) return;
   set_step(client_step::joining);
   send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route->tenant->name, route->database_name, user_,
                                 route->server_user(user_)});
 }
 
-// -- start-up settings -----------------------------------------------------------------------------------------------------
+// -- start-up settings
+// -----------------------------------------------------------------------------------------------------
 
 bool client::read_parameters() {
   const config::settings& settings = *login_->settings->values;
@@ -285,8 +275,7 @@ bool client::read_parameters() {
   std::vector<protocol::parameter> gucs;
   const auto add = [&](std::string_view raw, const std::string& value) {
     std::string name = protocol::canonical_parameter_name(raw);
-    if (ignored(name))
-      return;
+    if (ignored(name)) return;
     if (name == "application_name")
       login_->application_name = value;
     else
@@ -320,12 +309,12 @@ std::vector<std::pair<std::string, std::string>> client::replication_start_up() 
   std::vector<std::pair<std::string, std::string>> result;
   if (login_ != nullptr)
     for (const auto& [name, value] : login_->start_up.parameters)
-      if (name != "user" && name != "database")
-        result.emplace_back(name, value);
+      if (name != "user" && name != "database") result.emplace_back(name, value);
   return result;
 }
 
-// -- the pool --------------------------------------------------------------------------------------------------------------
+// -- the pool
+// --------------------------------------------------------------------------------------------------------------
 
 void client::join(const pool_joined& message) {
   if (step_ != client_step::joining) {
@@ -334,8 +323,7 @@ void client::join(const pool_joined& message) {
   share_ref_ = message.share;
   share_ = static_cast<class share*>(caf::actor_cast<caf::abstract_actor*>(message.share));
   pool_ = message.pool;
-  if (message.home == &home())
-    return begin_welcome();
+  if (message.home == &home()) return begin_welcome();
   unwatch();
   home().cancel(deadline_);
   move_home(*message.home);
@@ -343,10 +331,8 @@ void client::join(const pool_joined& message) {
 
 void client::on_arrival() {
   const auto limit = login_->settings->values->client_login_timeout;
-  if (limit.count() > 0)
-    home().schedule(deadline_, connected_at_ + limit);
-  if (!watch())
-    return leave("out of descriptors");
+  if (limit.count() > 0) home().schedule(deadline_, connected_at_ + limit);
+  if (!watch()) return leave("out of descriptors");
   begin_welcome();
 }
 
@@ -355,14 +341,12 @@ void client::begin_welcome() {
   share_->attach(*this);
   limits_ = share_->limits_for(user_);
   session_.rules = share_->rules_for(*limits_);
-  if (replication_)
-    return check_out_server();
+  if (replication_) return check_out_server();
   send(share_ref_, attach_client{self_ptr(), login_->welcome_key});
 }
 
 void client::take_welcome(const welcome& message) {
-  if (step_ != client_step::welcoming)
-    return;
+  if (step_ != client_step::welcoming) return;
   if (message.values == nullptr) {
     login_->learning = true;
     return check_out_server();
@@ -375,8 +359,7 @@ void client::take_welcome(const welcome& message) {
 /// A server is at hand: what the client asked for becomes what the server is to be given. Which of it Postgres reports
 /// is known from what the server reported at its own login.
 void client::learn_from(class server& from) {
-  if (replication_)
-    return;
+  if (replication_) return;
   protocol::parameter_values_ptr want = from.initial_values();
   protocol::startup_profile profile;
   for (const auto& [name, value] : login_->gucs) {
@@ -395,8 +378,7 @@ void client::learned() {
   if (replication_) {
     session_.values = server_->initial_values();
     finish_login();
-    if (step_ != client_step::idle)
-      return;
+    if (step_ != client_step::idle) return;
     set_step(client_step::active);
     use_input();
     return read_later();
@@ -413,17 +395,16 @@ void client::learned() {
 void client::finish_login() {
   if (login_->application_name && session_.values && !replication_) {
     const auto version = protocol::server_version_number(session_.values->get("server_version"));
-    session_.values = protocol::with(
-        session_.values, "application_name",
-        protocol::canonical_application_name(*login_->application_name, version.value_or(150000)));
+    session_.values =
+        protocol::with(session_.values, "application_name",
+                       protocol::canonical_application_name(*login_->application_name, version.value_or(150000)));
   }
   session_.values = share_->intern(session_.values);
   session_.startup_values = session_.values;
   session_.custom_startup = !login_->gucs.empty() || login_->application_name.has_value();
   const bool long_key = login_->version.minor >= protocol::long_cancel_key_minor;
   const auto key = node_.cancels.add(caf::actor_cast<caf::actor>(this), long_key);
-  if (!key)
-    return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
+  if (!key) return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
   key_ = *key;
   protocol::bytes out;
   append(out, protocol::authentication_ok{});
@@ -442,7 +423,11 @@ void client::finish_login() {
   arm_idle_deadline();
   if (settings->values->log_connections)
     log(level::info, log_event::client_connected,
-        {{"client", session_.id}, {"user", user_}, {"database", database_}, {"addr", peer_.host}, {"port", peer_.port},
+        {{"client", session_.id},
+         {"user", user_},
+         {"database", database_},
+         {"addr", peer_.host},
+         {"port", peer_.port},
          {"tls", socket_.tls()}});
   use_input();
   read_later();
@@ -451,15 +436,18 @@ void client::finish_login() {
 void client::begin_console(bool admin) {
   admin_ = admin;
   const auto key = node_.cancels.add(caf::actor_cast<caf::actor>(this), false);
-  if (!key)
-    return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
+  if (!key) return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
   key_ = *key;
   protocol::bytes out;
   append(out, protocol::authentication_ok{});
-  const std::pair<std::string_view, std::string_view> values[] = {
-      {"server_version", PG_EDGE_VERSION "/pg_edge"}, {"client_encoding", "UTF8"},   {"server_encoding", "UTF8"},
-      {"DateStyle", "ISO"},                           {"TimeZone", "GMT"},            {"standard_conforming_strings", "on"},
-      {"is_superuser", "on"},                         {"integer_datetimes", "on"}};
+  const std::pair<std::string_view, std::string_view> values[] = {{"server_version", PG_EDGE_VERSION "/pg_edge"},
+                                                                  {"client_encoding", "UTF8"},
+                                                                  {"server_encoding", "UTF8"},
+                                                                  {"DateStyle", "ISO"},
+                                                                  {"TimeZone", "GMT"},
+                                                                  {"standard_conforming_strings", "on"},
+                                                                  {"is_superuser", "on"},
+                                                                  {"integer_datetimes", "on"}};
   for (const auto& [name, value] : values)
     append(out, protocol::parameter_status{name, value});
   append(out, protocol::backend_key_data{key_.process_id, key_.secret});
@@ -468,8 +456,14 @@ void client::begin_console(bool admin) {
   login_.reset();
   home().cancel(deadline_);
   set_step(client_step::console);
+  console_ = std::make_unique<protocol::console_session>();
+  send(node_.console, console_joined{caf::actor_cast<caf::actor>(this)});
   log(level::info, log_event::client_connected,
-      {{"client", session_.id}, {"user", user_}, {"database", database_}, {"addr", peer_.host}, {"port", peer_.port},
+      {{"client", session_.id},
+       {"user", user_},
+       {"database", database_},
+       {"addr", peer_.host},
+       {"port", peer_.port},
        {"tls", socket_.tls()}});
   use_input();
   read_later();

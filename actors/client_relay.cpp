@@ -45,13 +45,13 @@ std::size_t client::relay(protocol::bytes_view in) {
 }
 
 void client::note_query_began() {
-  if (query_running_ || server_->session().owed.empty())
-    return;
+  if (query_running_ || server_->session().owed.empty()) return;
   query_running_ = true;
   query_began_ = home().now();
 }
 
-// -- a server, and back ----------------------------------------------------------------------------------------------------
+// -- a server, and back
+// ----------------------------------------------------------------------------------------------------
 
 void client::check_out_server() {
   set_step(client_step::waiting);
@@ -66,8 +66,7 @@ void client::take_grant(const granted& message) {
     given->release(false); // it came too late: nobody has used it
     return out_of_queue();
   }
-  if (!given->link(*this))
-    return check_out_server(); // lost on the way
+  if (!given->link(*this)) return check_out_server(); // lost on the way
   server_ = given;
   server_ref_ = message.server;
   link_began_ = home().now();
@@ -75,15 +74,13 @@ void client::take_grant(const granted& message) {
       std::chrono::duration_cast<std::chrono::microseconds>(link_began_ - wait_began_).count());
   ++share_->counts().server_assignment_count;
   set_step(client_step::preparing);
-  if (login_ != nullptr)
-    learn_from(*server_);
+  if (login_ != nullptr) learn_from(*server_);
   server_->prepare();
 }
 
 void client::server_prepared() {
   set_step(client_step::active);
-  if (login_ != nullptr)
-    return learned();
+  if (login_ != nullptr) return learned();
   use_input();
   read_later();
 }
@@ -96,8 +93,7 @@ void client::restore_failed(protocol::bytes_view error_body) {
   protocol::reader in(error_body);
   while (in.ok() && !in.at_end()) {
     const auto code = static_cast<char>(in.u8());
-    if (code == '\0')
-      break;
+    if (code == '\0') break;
     const protocol::bytes_view text = in.cstring();
     error.fields.push_back({code, code == 'S' || code == 'V' ? "FATAL" : text});
   }
@@ -106,12 +102,9 @@ void client::restore_failed(protocol::bytes_view error_body) {
 }
 
 void client::take_refusal(const check_out_refused& message) {
-  if (message.epoch != epoch_ || step_ == client_step::gone)
-    return;
-  if (step_ == client_step::leaving)
-    return finish_leaving();
-  if (step_ != client_step::waiting)
-    return;
+  if (message.epoch != epoch_ || step_ == client_step::gone) return;
+  if (step_ == client_step::leaving) return finish_leaving();
+  if (step_ != client_step::waiting) return;
   set_step(client_step::idle);
   if (message.fatal || login_ != nullptr)
     return fail(message.error, protocol::error_field(message.error.substr(protocol::frame_header_size), 'M'));
@@ -124,10 +117,8 @@ void client::take_refusal(const check_out_refused& message) {
 
 /// The share has taken this client out of its queue, because it leaves or because its query was cancelled there.
 void client::out_of_queue() {
-  if (step_ == client_step::leaving)
-    return finish_leaving();
-  if (step_ != client_step::waiting || !cancelled_waiting_)
-    return;
+  if (step_ == client_step::leaving) return finish_leaving();
+  if (step_ != client_step::waiting || !cancelled_waiting_) return;
   cancelled_waiting_ = false;
   take_refusal({protocol::make_error(protocol::error_code::canceled_while_waiting), epoch_, false});
 }
@@ -156,14 +147,12 @@ void client::server_replied() {
 }
 
 void client::server_is_ready() {
-  if (step_ != client_step::active)
-    return;
+  if (step_ != client_step::active) return;
   share_->counts().xact_time += static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(home().now() - link_began_).count());
   if (keeps_server()) {
     link_began_ = home().now();
-    if (end_at_transaction_end_)
-      fail(end_error_, "ended by the node");
+    if (end_at_transaction_end_) fail(end_error_, "ended by the node");
     return;
   }
   class server* had = server_;
@@ -171,8 +160,7 @@ void client::server_is_ready() {
   unlink_server();
   set_step(client_step::idle);
   had->release(false);
-  if (end_at_transaction_end_)
-    return fail(end_error_, "ended by the node");
+  if (end_at_transaction_end_) return fail(end_error_, "ended by the node");
   use_input();
   read_later();
 }
@@ -184,17 +172,15 @@ void client::server_lost(const std::string& why) {
   const bool told = state.fatal_seen;
   const bool doubtful = !state.owed.empty() || state.transaction_status != 'I' || session_.in_batch;
   unlink_server();
-  if (step_ == client_step::leaving || step_ == client_step::gone)
-    return;
-  if (nothing_sent && !replication_)
-    return check_out_server();
+  if (step_ == client_step::leaving || step_ == client_step::gone) return;
+  if (nothing_sent && !replication_) return check_out_server();
   set_step(client_step::idle);
-  if (told)
-    return leave("its server was closed: " + why);
+  if (told) return leave("its server was closed: " + why);
   fail(doubtful ? protocol::error_code::server_lost : protocol::error_code::server_lost_idle, {why});
 }
 
-// -- cancel ----------------------------------------------------------------------------------------------------------------
+// -- cancel
+// ----------------------------------------------------------------------------------------------------------------
 
 /// A CancelRequest with this client's key has come, on a connection of its own.
 void client::cancel(const caf::actor& requester) {
@@ -209,8 +195,7 @@ void client::cancel(const caf::actor& requester) {
     send(requester, cancel_done{});
     return;
   }
-  if (!cancel_requesters_)
-    cancel_requesters_ = std::make_unique<std::vector<caf::actor>>();
+  if (!cancel_requesters_) cancel_requesters_ = std::make_unique<std::vector<caf::actor>>();
   cancel_requesters_->push_back(requester);
   cancel_epoch_ = epoch_;
   send(share_ref_, want_cancel{self_ptr()});
@@ -226,15 +211,15 @@ void client::go_on_cancelling() {
   const bool still = requester && step_ == client_step::active && query_running_ && cancel_epoch_ == epoch_;
   if (!still) {
     send(share_ref_, cancel_over{});
-    if (requester)
-      send(requester, cancel_done{});
+    if (requester) send(requester, cancel_done{});
     return;
   }
   server_->cancel_begins();
   share_->open_cancel(*server_, requester, true);
 }
 
-// -- the admin console -----------------------------------------------------------------------------------------------------
+// -- the admin console
+// -----------------------------------------------------------------------------------------------------
 
 std::size_t client::read_console(protocol::bytes_view in) {
   std::size_t used = 0;
@@ -242,29 +227,39 @@ std::size_t client::read_console(protocol::bytes_view in) {
     protocol::frame_header header;
     const auto status = protocol::read_header(in.substr(used), header);
     if (status == protocol::header_status::invalid || header.total() > protocol::whole_query_limit) {
-      if (status == protocol::header_status::need_more)
-        return used;
+      if (status == protocol::header_status::need_more) return used;
       fail(protocol::error_code::startup_packet_invalid, {"message too long for the admin console"});
       return in.size();
     }
-    if (status == protocol::header_status::need_more || in.size() - used < header.total())
-      return used;
+    if (status == protocol::header_status::need_more || in.size() - used < header.total()) return used;
     const protocol::bytes_view body = in.substr(used + protocol::frame_header_size, header.body());
     used += header.total();
     last_active_ = home().now();
-    if (header.type == 'X') {
+    auto step = console_->take(header.type, body);
+    write(step.reply);
+    if (step.terminate) {
       leave("the client said goodbye");
       return in.size();
     }
-    if (header.type != 'Q') {
-      fail(protocol::error_code::console_unsupported, {"the extended query protocol"});
+    if (!step.fault.empty()) {
+      fail(protocol::error_code::startup_packet_invalid, {step.fault});
       return in.size();
     }
-    blocked_on_server_ = true; // one command at a time
-    send(node_.console, console_query{caf::actor_cast<caf::actor>(this),
-                                      std::string(body.substr(0, body.find('\0'))), user_, admin_});
+    if (step.question) {
+      blocked_on_server_ = true; // one command at a time
+      send(node_.console, console_query{caf::actor_cast<caf::actor>(this), std::move(*step.question), user_, admin_});
+    }
   }
   return used;
+}
+
+void client::take_console_reply(const console_reply& message) {
+  if (step_ != client_step::console) return;
+  blocked_on_server_ = false;
+  console_->answered(message.failed);
+  write(message.messages);
+  use_input();
+  read_later();
 }
 
 } // namespace pg_edge::actors

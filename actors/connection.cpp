@@ -12,11 +12,11 @@ namespace pg_edge::actors {
 connection::connection(caf::actor_config& config, reactor& home, actor_kind kind, stream socket)
     : pinned_actor(config, home, kind), socket_(std::move(socket)) {}
 
-// -- writing -------------------------------------------------------------------------------------------------------------
+// -- writing
+// -------------------------------------------------------------------------------------------------------------
 
 void connection::write(protocol::gather& what) {
-  if (what.empty())
-    return;
+  if (what.empty()) return;
   bytes_out_ += what.size();
   if (!open() || broken_) {
     what.clear();
@@ -52,11 +52,9 @@ void connection::write(protocol::gather& what) {
 }
 
 void connection::write(protocol::bytes_view what) {
-  if (what.empty())
-    return;
+  if (what.empty()) return;
   bytes_out_ += what.size();
-  if (!open() || broken_)
-    return;
+  if (!open() || broken_) return;
   if (!out_.empty()) {
     out_.append(what);
     return;
@@ -70,8 +68,7 @@ void connection::write(protocol::bytes_view what) {
 }
 
 void connection::flush_kept() {
-  if (out_.empty())
-    return;
+  if (out_.empty()) return;
   const iovec piece{out_.data(), out_.size()};
   const io_result result = socket_.write(&piece, 1);
   if (result.status == io_status::would_block) {
@@ -79,24 +76,22 @@ void connection::flush_kept() {
     return;
   }
   protocol::bytes().swap(out_); // gives the memory back: most connections never need it again
-  if (result.status != io_status::ok)
-    return break_later(socket_.last_error());
+  if (result.status != io_status::ok) return break_later(socket_.last_error());
   on_drained();
 }
 
-// -- reading -------------------------------------------------------------------------------------------------------------
+// -- reading
+// -------------------------------------------------------------------------------------------------------------
 
 void connection::pump() {
-  if (pumping_)
-    return;
+  if (pumping_) return;
   pumping_ = true;
   for (int reads = 0; open() && !broken_ && step_ == step::relaying && readable_ && wants_input(); ++reads) {
     if (reads == reads_per_turn) {
       home().again(*this);
       break;
     }
-    if (!(in_.empty() ? read_scratch() : read_behind()))
-      break;
+    if (!(in_.empty() ? read_scratch() : read_behind())) break;
   }
   pumping_ = false;
 }
@@ -107,8 +102,7 @@ bool connection::note_read(io_result got, std::size_t room) {
   case io_status::ok:
     bytes_in_ += got.bytes;
     // A plain socket that gave less than there was room for is empty; its next bytes make a new event.
-    if (got.bytes < room && !socket_.tls() && !hangup_)
-      readable_ = false;
+    if (got.bytes < room && !socket_.tls() && !hangup_) readable_ = false;
     return true;
   case io_status::would_block:
     readable_ = false;
@@ -128,11 +122,9 @@ bool connection::note_read(io_result got, std::size_t room) {
 bool connection::read_scratch() {
   const std::span<char> room = home().scratch();
   const io_result got = socket_.read(room.data(), room.size());
-  if (!note_read(got, room.size()))
-    return false;
+  if (!note_read(got, room.size())) return false;
   const std::size_t used = on_bytes({room.data(), got.bytes});
-  if (used < got.bytes && open())
-    in_.assign(room.data() + used, got.bytes - used);
+  if (used < got.bytes && open()) in_.assign(room.data() + used, got.bytes - used);
   return true;
 }
 
@@ -142,8 +134,7 @@ bool connection::read_behind() {
   in_.resize(before + room);
   const io_result got = socket_.read(in_.data() + before, room);
   in_.resize(before + (got.status == io_status::ok ? got.bytes : 0));
-  if (!note_read(got, room))
-    return false;
+  if (!note_read(got, room)) return false;
   const std::size_t used = on_bytes(in_);
   in_.erase(0, std::min(used, in_.size()));
   shrink_input();
@@ -151,8 +142,7 @@ bool connection::read_behind() {
 }
 
 void connection::use_input() {
-  if (in_.empty() || !open())
-    return;
+  if (in_.empty() || !open()) return;
   const std::size_t used = on_bytes(in_);
   in_.erase(0, std::min(used, in_.size()));
   shrink_input();
@@ -167,41 +157,31 @@ void connection::shrink_input() {
 }
 
 void connection::read_later() {
-  if (watched_ && (readable_ || !in_.empty()))
-    home().again(*this);
+  if (watched_ && (readable_ || !in_.empty())) home().again(*this);
 }
 
 void connection::break_later(std::string why) {
-  if (broken_)
-    return;
+  if (broken_) return;
   broken_ = true;
   broken_why_ = std::move(why);
-  if (watched_)
-    home().again(*this);
+  if (watched_) home().again(*this);
 }
 
-// -- events --------------------------------------------------------------------------------------------------------------
+// -- events
+// --------------------------------------------------------------------------------------------------------------
 
 void connection::on_io(std::uint32_t events) {
-  if (!open())
-    return;
-  if (broken_)
-    return on_lost(std::move(broken_why_));
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 || socket_.tls())
-    readable_ = true;
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-    hangup_ = true;
-  if (step_ == step::connecting)
-    return go_on_connecting();
+  if (!open()) return;
+  if (broken_) return on_lost(std::move(broken_why_));
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 || socket_.tls()) readable_ = true;
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hangup_ = true;
+  if (step_ == step::connecting) return go_on_connecting();
   if (step_ == step::peeking) {
-    if (!readable_ || !on_first_bytes() || step_ != step::peeking)
-      return;
+    if (!readable_ || !on_first_bytes() || step_ != step::peeking) return;
     step_ = step::relaying;
   }
-  if (step_ == step::handshaking)
-    return go_on_handshake();
-  if (!out_.empty() && ((events & EPOLLOUT) != 0 || socket_.tls()))
-    flush_kept();
+  if (step_ == step::handshaking) return go_on_handshake();
+  if (!out_.empty() && ((events & EPOLLOUT) != 0 || socket_.tls())) flush_kept();
   pump();
   if (hangup_ && !hangup_told_ && open() && !broken_ && !wants_input()) {
     hangup_told_ = true;
@@ -217,10 +197,8 @@ void connection::on_broken() noexcept {
 void connection::go_on_connecting() {
   int error = 0;
   socklen_t size = sizeof error;
-  if (::getsockopt(socket_.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-    error = errno;
-  if (error != 0)
-    return on_lost(std::strerror(error));
+  if (::getsockopt(socket_.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  if (error != 0) return on_lost(std::strerror(error));
   sockaddr_storage peer;
   socklen_t length = sizeof peer;
   if (::getpeername(socket_.fd(), reinterpret_cast<sockaddr*>(&peer), &length) != 0)
@@ -257,7 +235,8 @@ void connection::begin_connect_tls(SSL_CTX& context, const std::string& host, co
   home().again(*this);
 }
 
-// -- life ----------------------------------------------------------------------------------------------------------------
+// -- life
+// ----------------------------------------------------------------------------------------------------------------
 
 bool connection::watch() {
   watched_ = home().watch(socket_.fd(), *this);
@@ -265,14 +244,12 @@ bool connection::watch() {
 }
 
 void connection::unwatch() {
-  if (watched_)
-    home().unwatch(socket_.fd(), *this);
+  if (watched_) home().unwatch(socket_.fd(), *this);
   watched_ = false;
 }
 
 void connection::close_socket() {
-  if (!open())
-    return;
+  if (!open()) return;
   unwatch();
   socket_.close();
 }

@@ -1,6 +1,6 @@
-// What client and server connections have in common: a socket that is read into the reactor's scratch buffer and written
-// at once, with the little that could not be used or sent kept until it can. It exists so that back-pressure and the
-// order of events are right in one place.
+// What client and server connections have in common: a socket that is read into the reactor's scratch buffer and
+// written at once, with the little that could not be used or sent kept until it can. It exists so that back-pressure
+// and the order of events are right in one place.
 //
 // Rules of the road:
 //   - on_bytes() gets what was read and returns how much of it is used up; the rest comes again with more behind it.
@@ -66,7 +66,7 @@ protected:
   void break_later(std::string why);
 
   stream socket_;
-  protocol::bytes in_; // read and not used yet
+  protocol::bytes in_;  // read and not used yet
   protocol::bytes out_; // to be sent
   std::uint64_t bytes_in_ = 0, bytes_out_ = 0;
 

@@ -40,8 +40,7 @@ std::shared_ptr<listening_socket> listening_socket::tcp(const std::string& addre
   // "*" gives an IPv4 and an IPv6 address; an IPv6 socket takes both.
   const addrinfo* chosen = found;
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next)
-    if (address == "*" && one->ai_family == AF_INET6)
-      chosen = one;
+    if (address == "*" && one->ai_family == AF_INET6) chosen = one;
   std::shared_ptr<listening_socket> result;
   for (const addrinfo* one : {chosen, static_cast<const addrinfo*>(found)}) {
     const int fd = ::socket(one->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -56,8 +55,7 @@ std::shared_ptr<listening_socket> listening_socket::tcp(const std::string& addre
       }
     }
     error = address + ":" + std::to_string(port) + ": " + reason();
-    if (fd >= 0)
-      ::close(fd);
+    if (fd >= 0) ::close(fd);
   }
   ::freeaddrinfo(found);
   return result;
@@ -77,14 +75,12 @@ std::shared_ptr<listening_socket> listening_socket::local(const std::string& fol
   const auto* raw = reinterpret_cast<const sockaddr*>(&address);
   if (fd >= 0 && ::connect(fd, raw, sizeof address) != 0 && errno == ECONNREFUSED)
     ::unlink(path.c_str()); // left behind by a process that is gone
-  if (fd >= 0)
-    ::close(fd);
+  if (fd >= 0) ::close(fd);
   const int made = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (made < 0 || ::bind(made, raw, sizeof address) != 0 ||
-      ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0 || ::listen(made, backlog) != 0) {
+  if (made < 0 || ::bind(made, raw, sizeof address) != 0 || ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0 ||
+      ::listen(made, backlog) != 0) {
     error = path + ": " + reason();
-    if (made >= 0)
-      ::close(made);
+    if (made >= 0) ::close(made);
     return nullptr;
   }
   return std::shared_ptr<listening_socket>(new listening_socket(made, path, path));
@@ -92,8 +88,7 @@ std::shared_ptr<listening_socket> listening_socket::local(const std::string& fol
 
 listening_socket::~listening_socket() {
   ::close(fd_);
-  if (!file_.empty())
-    ::unlink(file_.c_str());
+  if (!file_.empty()) ::unlink(file_.c_str());
 }
 
 listener::listener(caf::actor_config& config, reactor& home, node_context& node,
@@ -108,14 +103,12 @@ caf::behavior listener::make_behavior() {
 
 void listener::go_on() {
   watched_ = home().watch_accept(socket_->fd(), *this);
-  if (!watched_)
-    log(level::error, log_event::listener_failed, {{"address", socket_->name()}, {"reason", reason()}});
+  if (!watched_) log(level::error, log_event::listener_failed, {{"address", socket_->name()}, {"reason", reason()}});
 }
 
 void listener::on_exit() {
   home().cancel(pause_);
-  if (watched_)
-    home().unwatch(socket_->fd(), *this);
+  if (watched_) home().unwatch(socket_->fd(), *this);
   socket_.reset();
 }
 
@@ -123,8 +116,7 @@ void listener::on_io(std::uint32_t) {
   for (int i = 0; i < accepts_per_turn; ++i) {
     const int fd = ::accept4(socket_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ECONNABORTED || errno == EINTR)
-        return;
+      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ECONNABORTED || errno == EINTR) return;
       // No descriptor or no memory: the connection stays in the backlog, and asking again at once would only spin.
       log(level::warning, log_event::listener_failed, {{"address", socket_->name()}, {"reason", reason()}});
       home().unwatch(socket_->fd(), *this);

@@ -25,9 +25,8 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
-
 #include <sys/socket.h>
+#include <vector>
 
 namespace pg_edge::actors {
 
@@ -38,7 +37,8 @@ class share;
 class node_context;
 struct node_settings;
 
-// -- what a pool is ------------------------------------------------------------------------------------------------------
+// -- what a pool is
+// ------------------------------------------------------------------------------------------------------
 
 /// tenant + database + server user.
 struct pool_name {
@@ -61,7 +61,8 @@ private:
 };
 using pool_common_ptr = std::shared_ptr<pool_common>;
 
-// -- tenants, tenant, steward --------------------------------------------------------------------------------------------
+// -- tenants, tenant, steward
+// --------------------------------------------------------------------------------------------
 
 /// A client that has proved who it is asks for the share of its pool; it is told `pool_joined` or `pool_refused`.
 struct join_pool {
@@ -121,26 +122,24 @@ struct list_tenants {};
 struct end_clients;
 using steward_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>,
                                        caf::reacts_to<client_left>, caf::reacts_to<settings_changed>,
-                                       caf::reacts_to<end_clients>,
-                                       caf::replies_to<list_shares>::with<share_list>>;
+                                       caf::reacts_to<end_clients>, caf::replies_to<list_shares>::with<share_list>>;
 struct steward_list {
   std::vector<steward_actor> stewards;
 };
 
 /// join_pool: to the steward of that pool, made if need be; settings_changed: to all of them
 using tenant_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<settings_changed>,
-                                      caf::reacts_to<end_clients>,
-                                      caf::replies_to<list_stewards>::with<steward_list>>;
+                                      caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
 struct tenant_list {
   std::vector<tenant_actor> tenants;
 };
 
 /// The same for all tenants.
 using tenants_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<settings_changed>,
-                                       caf::reacts_to<end_clients>,
-                                       caf::replies_to<list_tenants>::with<tenant_list>>;
+                                       caf::reacts_to<end_clients>, caf::replies_to<list_tenants>::with<tenant_list>>;
 
-// -- resolver -------------------------------------------------------------------------------------------------------------
+// -- resolver
+// -------------------------------------------------------------------------------------------------------------
 
 /// Where one server connection may go, in the order in which to try.
 struct server_address {
@@ -160,7 +159,8 @@ struct resolved_host {
 };
 using resolver_actor = caf::typed_actor<caf::replies_to<resolve_host>::with<resolved_host>>;
 
-// -- client ---------------------------------------------------------------------------------------------------------------
+// -- client
+// ---------------------------------------------------------------------------------------------------------------
 
 /// From the share: the server is yours until you give it back. `epoch` is that of your check_out.
 struct granted {
@@ -205,7 +205,8 @@ struct console_reply {
   bool failed = false; // the last of them is an error
 };
 
-// -- share ----------------------------------------------------------------------------------------------------------------
+// -- share
+// ----------------------------------------------------------------------------------------------------------------
 
 /// A client moved here. It is told `welcome`.
 struct attach_client {
@@ -269,7 +270,8 @@ struct end_clients {
   bool at_transaction_end = true;
 };
 
-// -- server ---------------------------------------------------------------------------------------------------------------
+// -- server
+// ---------------------------------------------------------------------------------------------------------------
 
 /// Where to connect: from the share after resolving.
 struct connect_server {
@@ -285,12 +287,15 @@ struct adopt_server {
   caf::actor share;
   reactor* home = nullptr;
 };
-/// A cancel connection for this server has ended.
+/// A cancel connection for this server has ended. `sent`: by Postgres; else nobody knows whether a cancel is still on
+/// its way, so the server must not go to another client.
 struct cancel_sent {
   caf::actor requester;
+  bool sent = true;
 };
 
-// -- console --------------------------------------------------------------------------------------------------------------
+// -- console
+// --------------------------------------------------------------------------------------------------------------
 
 /// A client of the console has logged in. The console watches it until it ends, and may ask it to take_snapshot.
 struct console_joined {
@@ -304,10 +309,11 @@ struct console_query {
   bool admin = false;
 };
 /// console_joined: one more client; console_query: run a command; end_clients: all of them shall go
-using console_actor = caf::typed_actor<caf::reacts_to<console_joined>, caf::reacts_to<console_query>,
-                                       caf::reacts_to<end_clients>>;
+using console_actor =
+    caf::typed_actor<caf::reacts_to<console_joined>, caf::reacts_to<console_query>, caf::reacts_to<end_clients>>;
 
-// -- node -----------------------------------------------------------------------------------------------------------------
+// -- node
+// -----------------------------------------------------------------------------------------------------------------
 
 /// Read the file again and apply what can be applied.
 struct reload_settings {};
@@ -316,15 +322,16 @@ struct reload_result {
   bool applied = false;
   std::vector<std::string> lines;
 };
-/// How to end: `wait_for_clients` as SIGTERM (clients stay until they leave, new ones are refused), `wait_for_servers` as
-/// SIGINT (every client ends with its transaction), `at_once` as SIGQUIT.
+/// How to end: `wait_for_clients` as SIGTERM (clients stay until they leave, new ones are refused), `wait_for_servers`
+/// as SIGINT (every client ends with its transaction), `at_once` as SIGQUIT.
 enum class shutdown_mode : std::uint8_t { wait_for_clients, wait_for_servers, at_once };
 struct shut_down {
   shutdown_mode mode = shutdown_mode::at_once;
 };
 using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reload_result>, caf::reacts_to<shut_down>>;
 
-// -- what the console asks pinned actors ------------------------------------------------------------------------------------
+// -- what the console asks pinned actors
+// ------------------------------------------------------------------------------------
 
 struct client_row {
   std::uint64_t id = 0;
@@ -332,7 +339,7 @@ struct client_row {
   std::uint16_t port = 0, local_port = 0;
   std::chrono::system_clock::time_point connect_time, request_time;
   std::chrono::microseconds wait{};
-  std::uint64_t link = 0; // id of its server
+  std::uint64_t link = 0;      // id of its server
   std::int32_t remote_pid = 0; // of a server: the backend's; of a client: its process, if it came by a Unix socket
   std::size_t prepared_statements = 0;
   std::string replication = "none"; // or "logical", "physical"
@@ -342,7 +349,7 @@ using server_row = client_row; // pgbouncer's columns are the same
 
 struct share_counts {
   std::uint64_t server_assignment_count = 0, xact_count = 0, query_count = 0;
-  std::uint64_t received = 0, sent = 0;                      // bytes from clients, bytes from servers
+  std::uint64_t received = 0, sent = 0;                       // bytes from clients, bytes from servers
   std::uint64_t xact_time = 0, query_time = 0, wait_time = 0; // microseconds
   std::uint64_t client_parse_count = 0, server_parse_count = 0, bind_count = 0, client_login_count = 0;
 };
@@ -366,7 +373,8 @@ struct take_snapshot {
 
 } // namespace pg_edge::actors
 
-// -- none of these leaves the process, so none needs to be serialised --------------------------------------------------------
+// -- none of these leaves the process, so none needs to be serialised
+// --------------------------------------------------------
 
 #define PG_EDGE_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::type)
 PG_EDGE_LOCAL_MESSAGE(join_pool)

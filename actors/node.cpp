@@ -43,8 +43,7 @@ reload_result reload_now(node_self self) {
     result.lines.push_back(config::to_string(problem));
   std::string error;
   const auto now = loaded.value ? make_node_settings(loaded.value, error) : nullptr;
-  if (!error.empty())
-    result.lines.push_back(error);
+  if (!error.empty()) result.lines.push_back(error);
   if (!now || !error.empty()) {
     for (const std::string& line : result.lines)
       log(level::error, log_event::settings_refused, {{"problem", line}});
@@ -59,17 +58,18 @@ reload_result reload_now(node_self self) {
   caf::anon_send(state.context->tenants, settings_changed{loaded.value});
   result.applied = true;
   log(level::info, log_event::settings_reloaded,
-      {{"changed", changes.changed.size()}, {"needs_restart", changes.needs_restart.size()},
-       {"databases_changed", changes.databases.added.size() + changes.databases.removed.size() +
-                                 changes.databases.changed.size()},
+      {{"changed", changes.changed.size()},
+       {"needs_restart", changes.needs_restart.size()},
+       {"databases_changed",
+        changes.databases.added.size() + changes.databases.removed.size() + changes.databases.changed.size()},
        {"users_changed", changes.users.added.size() + changes.users.removed.size() + changes.users.changed.size()}});
   return result;
 }
 
 std::string_view describe_mode(shutdown_mode mode) {
-  return mode == shutdown_mode::wait_for_clients    ? "wait for clients"
+  return mode == shutdown_mode::wait_for_clients   ? "wait for clients"
          : mode == shutdown_mode::wait_for_servers ? "wait for servers"
-                                                    : "at once";
+                                                   : "at once";
 }
 
 void begin_shutdown(node_self self, shutdown_mode mode) {
@@ -87,7 +87,7 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
   state.stopping = true;
   if (mode == shutdown_mode::wait_for_servers)
     caf::anon_send(state.context->tenants,
-               end_clients{protocol::make_error(protocol::error_code::shutting_down), true});
+                   end_clients{protocol::make_error(protocol::error_code::shutting_down), true});
   caf::anon_send(self, look_again_atom::value);
 }
 
@@ -146,14 +146,13 @@ bool node::open_listeners(const config::settings& settings, std::vector<std::str
       errors.push_back("cannot listen on " + error);
   }
   if (!settings.unix_socket_dir.empty()) {
-    if (auto socket = listening_socket::local(settings.unix_socket_dir, settings.listen_port,
-                                              settings.unix_socket_mode, settings.listen_backlog, error))
+    if (auto socket = listening_socket::local(settings.unix_socket_dir, settings.listen_port, settings.unix_socket_mode,
+                                              settings.listen_backlog, error))
       sockets_.push_back(std::move(socket));
     else
       errors.push_back("cannot listen on " + error);
   }
-  if (sockets_.empty() && errors.empty())
-    errors.push_back("nothing to listen on: set listen_addr or unix_socket_dir");
+  if (sockets_.empty() && errors.empty()) errors.push_back("nothing to listen on: set listen_addr or unix_socket_dir");
   return errors.empty();
 }
 
@@ -161,8 +160,7 @@ bool node::start(std::vector<std::string>& errors) {
   const auto values = context_.settings()->values;
   std::string error;
   const auto in_force = make_node_settings(values, error);
-  if (!in_force)
-    errors.push_back(error);
+  if (!in_force) errors.push_back(error);
   if (!open_listeners(*values, errors) || !in_force) {
     sockets_.clear();
     return false;
@@ -188,8 +186,7 @@ bool node::start(std::vector<std::string>& errors) {
     log(level::info, log_event::listening, {{"address", socket->name()}});
   }
   sockets_.clear(); // the listeners hold them: they close with the last of those
-  log(level::info, log_event::node_started,
-      {{"version", PG_EDGE_VERSION}, {"reactors", count}, {"file", file_}});
+  log(level::info, log_event::node_started, {{"version", PG_EDGE_VERSION}, {"reactors", count}, {"file", file_}});
   return true;
 }
 
@@ -202,8 +199,7 @@ void node::shut_down(shutdown_mode mode) {
 }
 
 void node::stop() {
-  if (!system_)
-    return;
+  if (!system_) return;
   for (const auto& one : context_.reactors)
     one->stop();
   for (const auto& one : context_.reactors)

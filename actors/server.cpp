@@ -5,14 +5,15 @@
 #include "protocol/errors.hpp"
 #include "protocol/messages.hpp"
 
+#include <algorithm>
+
 namespace pg_edge::actors {
 
 namespace {
 
-constexpr std::string_view step_names[] = {"resolving", "connecting",       "asking_tls",   "handshaking",
-                                           "logging_in", "connect_query",   "idle",         "moving",
-                                           "assigned",  "checking",         "restoring",    "awaiting_cancels",
-                                           "rolling_back", "resetting",     "closing",      "gone"};
+constexpr std::string_view step_names[] = {
+    "resolving", "connecting", "asking_tls", "handshaking",      "logging_in",   "connect_query", "idle",    "moving",
+    "assigned",  "checking",   "restoring",  "awaiting_cancels", "rolling_back", "resetting",     "closing", "gone"};
 
 } // namespace
 
@@ -33,15 +34,14 @@ caf::behavior server::make_behavior() {
   attempt_ = std::make_unique<attempt>(*this);
   resolve_next();
   return {
-      [this](const close_server& message) { close_gracefully(message.reason); },
+      [this](const close_server& message) { close_now(message.reason); },
       [this](const adopt_server& message) {
         share_ = message.share;
         move_home(*message.home);
       },
       [this](const cancel_sent& message) {
-        note_cancel_sent();
-        if (message.requester)
-          send(message.requester, cancel_done{});
+        note_cancel_sent(message.sent);
+        if (message.requester) send(message.requester, cancel_done{});
       },
   };
 }
@@ -51,9 +51,11 @@ void server::on_exit() {
   close_socket();
   client_ = nullptr;
   client_ref_ = nullptr;
+  share_ = nullptr;
 }
 
-// -- hand-out ------------------------------------------------------------------------------------------------------------
+// -- hand-out
+// ------------------------------------------------------------------------------------------------------------
 
 void server::assign() {
   set_step(server_step::assigned);
@@ -61,8 +63,7 @@ void server::assign() {
 }
 
 bool server::link(class client& to) {
-  if (step_ != server_step::assigned)
-    return false;
+  if (step_ != server_step::assigned) return false;
   client_ = &to;
   client_ref_ = caf::actor_cast<caf::strong_actor_ptr>(&to);
   return true;
@@ -72,14 +73,12 @@ void server::prepare() {
   const auto settings = pool_->settings();
   const bool check_due = !settings->server_check_query.empty() &&
                          home().now() - idle_since_ >= settings->server_check_delay && !plan_.replication;
-  if (check_due)
-    return ask_own(settings->server_check_query, server_step::checking);
+  if (check_due) return ask_own(settings->server_check_query, server_step::checking);
   restore();
 }
 
 void server::restore() {
-  const std::string sql =
-      plan_.replication ? std::string() : client_->restoring_query(session_);
+  const std::string sql = plan_.replication ? std::string() : client_->restoring_query(session_);
   if (sql.empty()) {
     set_step(server_step::assigned);
     return client_->server_prepared();
@@ -94,7 +93,8 @@ void server::ask_own(std::string_view sql, server_step why) {
   write(out);
 }
 
-// -- relaying ------------------------------------------------------------------------------------------------------------
+// -- relaying
+// ------------------------------------------------------------------------------------------------------------
 
 bool server::wants_input() const {
   return client_ == nullptr || !client_->output_blocked();
@@ -121,20 +121,18 @@ std::size_t server::relay(protocol::bytes_view in) {
   std::size_t used = 0;
   while (open() && step_ != server_step::closing) {
     auto& [to_server, to_client] = gathers();
-    protocol::client_session* whose = client_ != nullptr && step_ == server_step::assigned ? &client_->session() : nullptr;
-    const protocol::server_step result =
-        protocol::from_server(session_, whose, in.substr(used), to_client, to_server);
+    protocol::client_session* whose =
+        client_ != nullptr && step_ == server_step::assigned ? &client_->session() : nullptr;
+    const protocol::server_step result = protocol::from_server(session_, whose, in.substr(used), to_client, to_server);
     used += result.consumed;
-    if (client_ != nullptr && whose != nullptr)
-      client_->write(to_client);
+    if (client_ != nullptr && whose != nullptr) client_->write(to_client);
     to_client.clear();
     write(to_server);
     if (result.broken) {
       close_now("it sent what no server sends: " + result.reason);
       return in.size();
     }
-    if (result.replied && client_ != nullptr)
-      client_->server_replied();
+    if (result.replied && client_ != nullptr) client_->server_replied();
     if (result.own_done)
       own_query_done();
     else if (result.ready && client_ != nullptr)
@@ -150,8 +148,7 @@ std::size_t server::relay(protocol::bytes_view in) {
 /// What its last client left behind is answered.
 void server::left_alone() {
   alone_ = false;
-  if (session_.transaction_status == 'I')
-    return go_on_releasing();
+  if (session_.transaction_status == 'I') return go_on_releasing();
   ask_own("ROLLBACK", server_step::rolling_back);
 }
 
@@ -164,8 +161,7 @@ void server::own_query_done() {
                           session_.own_error);
     return logged_in();
   case server_step::checking:
-    if (failed)
-      return close_now("server_check_query failed");
+    if (failed) return close_now("server_check_query failed");
     return restore();
   case server_step::restoring: {
     if (failed) {
@@ -182,8 +178,7 @@ void server::own_query_done() {
     return client_->server_prepared();
   }
   case server_step::rolling_back:
-    if (failed || session_.transaction_status != 'I')
-      return close_now("ROLLBACK failed");
+    if (failed || session_.transaction_status != 'I') return close_now("ROLLBACK failed");
     return go_on_releasing();
   case server_step::resetting:
     if (failed || session_.transaction_status != 'I')
@@ -196,20 +191,18 @@ void server::own_query_done() {
 }
 
 void server::on_drained() {
-  if (client_ != nullptr)
-    client_->resume_reading();
+  if (client_ != nullptr) client_->resume_reading();
 }
 
-// -- check-in ------------------------------------------------------------------------------------------------------------
+// -- check-in
+// ------------------------------------------------------------------------------------------------------------
 
 void server::release(bool session) {
-  if (step_ != server_step::assigned)
-    return; // lost meanwhile
+  if (step_ != server_step::assigned) return; // lost meanwhile
   client_ = nullptr;
   client_ref_ = nullptr;
   after_session_ = session;
-  if (plan_.replication)
-    return close_gracefully("the replication client left");
+  if (plan_.replication) return close_gracefully("the replication client left");
   go_on_releasing();
 }
 
@@ -225,8 +218,7 @@ void server::release_open_transaction(bool session) {
   client_ = nullptr;
   client_ref_ = nullptr;
   after_session_ = session;
-  if (plan_.replication || cancels_ > 0)
-    return close_gracefully("its client left in a transaction");
+  if (plan_.replication || cancels_ > 0) return close_gracefully("its client left in a transaction");
   ask_own("ROLLBACK", server_step::rolling_back);
 }
 
@@ -236,15 +228,13 @@ void server::go_on_releasing() {
     set_step(server_step::awaiting_cancels);
     return;
   }
-  if (output_blocked() || !session_.settled())
-    return close_gracefully("not settled at its client's end");
+  if (reconnect_wanted) return close_gracefully("it is not to be used again");
+  if (output_blocked() || !session_.settled()) return close_gracefully("not settled at its client's end");
   const auto settings = pool_->settings();
   const bool always = after_session_ || settings->server_reset_query_always;
   const std::optional<std::string> sql = protocol::resetting_sql(session_, settings->server_reset_query, always);
-  if (!sql)
-    return close_gracefully("its state cannot be reset");
-  if (sql->empty())
-    return finish_release();
+  if (!sql) return close_gracefully("its state cannot be reset");
+  if (sql->empty()) return finish_release();
   ask_own(*sql, server_step::resetting);
 }
 
@@ -254,16 +244,16 @@ void server::finish_release() {
   send(share_, check_in{self_ptr()});
 }
 
-void server::note_cancel_sent() {
-  if (cancels_ > 0 && --cancels_ == 0 && step_ == server_step::awaiting_cancels)
-    go_on_releasing();
+void server::note_cancel_sent(bool sent) {
+  reconnect_wanted |= !sent;
+  if (cancels_ > 0 && --cancels_ == 0 && step_ == server_step::awaiting_cancels) go_on_releasing();
 }
 
-// -- moving --------------------------------------------------------------------------------------------------------------
+// -- moving
+// --------------------------------------------------------------------------------------------------------------
 
 bool server::detach() {
-  if (step_ != server_step::idle || !in_.empty() || output_blocked())
-    return false;
+  if (step_ != server_step::idle || !in_.empty() || output_blocked()) return false;
   unwatch();
   set_step(server_step::moving);
   return true;
@@ -271,31 +261,28 @@ bool server::detach() {
 
 void server::on_arrival() {
   set_step(server_step::idle);
-  if (!watch())
-    return gone("out of descriptors while moving");
+  if (!watch()) return gone("out of descriptors while moving");
   send(share_, server_arrived{self_ptr()});
 }
 
-// -- the end -------------------------------------------------------------------------------------------------------------
+// -- the end
+// -------------------------------------------------------------------------------------------------------------
 
 void server::tell_closing() {
-  if (told_closing_)
-    return;
+  if (told_closing_) return;
   told_closing_ = true;
   send(share_, server_closing{self_ptr()});
 }
 
 void server::close_gracefully(std::string why) {
-  if (step_ == server_step::closing || step_ == server_step::gone)
-    return;
+  if (step_ == server_step::closing || step_ == server_step::gone) return;
   if (step_ == server_step::moving) { // it cannot be watched here any more; the new share will be told by its EOF
     socket_.shutdown_write();
     return;
   }
   const bool never_began = step_ == server_step::resolving || step_ == server_step::connecting;
   close_reason_ = why;
-  if (never_began)
-    return gone(std::move(why));
+  if (never_began) return gone(std::move(why));
   protocol::bytes bye;
   append(bye, protocol::terminate{});
   write(bye);
@@ -303,8 +290,7 @@ void server::close_gracefully(std::string why) {
   client_ = nullptr;
   client_ref_ = nullptr;
   attempt_.reset();
-  if (open())
-    socket_.shutdown_write();
+  if (open()) socket_.shutdown_write();
   tell_closing();
   read_later();
 }
@@ -314,8 +300,7 @@ void server::close_now(std::string why) {
   class client* whose = client_;
   const caf::strong_actor_ptr alive = client_ref_;
   client_ = nullptr;
-  if (whose != nullptr)
-    whose->server_lost(why);
+  if (whose != nullptr) whose->server_lost(why);
   client_ref_ = nullptr;
   close_gracefully(std::move(why));
 }
@@ -335,27 +320,36 @@ void server::on_lost(std::string why) {
   class client* whose = client_;
   const caf::strong_actor_ptr alive = client_ref_;
   client_ = nullptr;
-  if (whose != nullptr)
-    whose->server_lost(why.empty() ? "the server closed the connection" : why);
+  if (whose != nullptr) whose->server_lost(why.empty() ? "the server closed the connection" : why);
   client_ref_ = nullptr;
   gone(!close_reason_.empty() ? close_reason_ : why.empty() ? "the server closed the connection" : std::move(why));
 }
 
 /// Postgres has closed its side, or never had one: the permit is free.
 void server::gone(std::string why) {
-  if (step_ == server_step::gone)
-    return;
+  if (step_ == server_step::gone) return;
   set_step(server_step::gone);
   log(level::info, log_event::server_closed,
-      {{"pool", pool_->id}, {"tenant", pool_->name.tenant}, {"database", pool_->name.database},
-       {"user", pool_->name.user}, {"server", plan_.id}, {"pid", process_id_}, {"reason", why}});
+      {{"pool", pool_->id},
+       {"tenant", pool_->name.tenant},
+       {"database", pool_->name.database},
+       {"user", pool_->name.user},
+       {"server", plan_.id},
+       {"pid", process_id_},
+       {"reason", why}});
   send(share_, server_gone{self_ptr(), false, {}});
   close_socket();
   attempt_.reset();
   quit();
 }
 
-// -- for SHOW ------------------------------------------------------------------------------------------------------------
+// -- for SHOW
+// ------------------------------------------------------------------------------------------------------------
+
+bool server::logical_replication() const {
+  return std::any_of(plan_.start_up.begin(), plan_.start_up.end(),
+                     [](const auto& one) { return one.first == "replication" && one.second == "database"; });
+}
 
 std::string server::tls_info() const {
   return socket_.tls() ? socket_.tls_version() + "/" + socket_.tls_cipher() : std::string();
@@ -363,8 +357,7 @@ std::string server::tls_info() const {
 
 std::pair<socket_address, socket_address> server::addresses() const {
   std::pair<socket_address, socket_address> result{{address_.host, address_.port}, {}};
-  if (const auto local = open() ? local_address(socket_.fd()) : std::nullopt)
-    result.second = *local;
+  if (const auto local = open() ? local_address(socket_.fd()) : std::nullopt) result.second = *local;
   return result;
 }
 

@@ -47,7 +47,7 @@ std::string_view to_string(server_step step);
 /// What a share decides when it makes a server.
 struct server_plan {
   std::uint64_t id = 0;
-  std::vector<std::string> hosts; // in the order in which to try
+  std::vector<std::string> hosts;                            // in the order in which to try
   std::vector<std::pair<std::string, std::string>> start_up; // of a replication client: sent as it is; else empty
   bool replication = false;
 };
@@ -63,14 +63,18 @@ public:
   void on_exit() override;
   const char* name() const override { return "server"; }
 
-  // -- for the share and the client on the same reactor ------------------------------------------------------------------
+  // -- for the share and the client on the same reactor
+  // ------------------------------------------------------------------
 
   std::uint64_t number() const { return plan_.id; }
   server_step step() const { return step_; }
   bool usable() const { return step_ == server_step::assigned; }
   bool replication() const { return plan_.replication; }
+  bool logical_replication() const;
   protocol::server_session& session() { return session_; }
-  class client* linked() const { return client_; }
+  class client* linked() const {
+    return client_;
+  }
   const pool_common& pool() const { return *pool_; }
 
   /// The share hands it out: it waits for its client.
@@ -79,8 +83,8 @@ public:
   bool link(class client& to);
   /// Makes it fit for its client; client::server_prepared() is called when it is, perhaps before this returns.
   void prepare();
-  /// The client is done with it, outside a transaction and with nothing owed. `session`: it was the client's for a whole
-  /// session, so server_reset_query is due.
+  /// The client is done with it, outside a transaction and with nothing owed. `session`: it was the client's for a
+  /// whole session, so server_reset_query is due.
   void release(bool session);
   /// The client has gone while something was under way. `statement_running`: cancel it first.
   void drop(std::string why);
@@ -146,7 +150,7 @@ private:
   void gone(std::string why);
   void tell_closing();
   void set_step(server_step now) { step_ = now; }
-  void note_cancel_sent();
+  void note_cancel_sent(bool sent);
   caf::strong_actor_ptr self_ptr() { return caf::actor_cast<caf::strong_actor_ptr>(this); }
 
   node_context& node_;

@@ -23,11 +23,11 @@ constexpr std::size_t login_message_limit = 1024 * 1024;
 server::attempt::attempt(server& owner)
     : settings(owner.pool_->settings()), deadline(timer::calling<&server::on_connect_timeout>(owner)) {
   const auto limit = settings->server_connect_timeout;
-  if (limit.count() > 0)
-    owner.home().schedule(deadline, owner.home().now() + limit);
+  if (limit.count() > 0) owner.home().schedule(deadline, owner.home().now() + limit);
 }
 
-// -- addresses -----------------------------------------------------------------------------------------------------------
+// -- addresses
+// -----------------------------------------------------------------------------------------------------------
 
 void server::resolve_next() {
   set_step(server_step::resolving);
@@ -35,16 +35,16 @@ void server::resolve_next() {
     return login_failed(attempt_->last_error.empty() ? "no host to connect to" : attempt_->last_error, {});
   const std::string host = plan_.hosts[attempt_->next_host++];
   const std::uint16_t port = attempt_->settings->port;
-  if (auto literal = literal_address(host, port))
-    return try_addresses({{*literal}, {}});
+  if (auto literal = literal_address(host, port)) return try_addresses({{*literal}, {}});
   request(node_.resolver, caf::infinite, resolve_host{host, port})
       .then([this](resolved_host& found) { try_addresses(std::move(found)); },
-            [this](caf::error&) { try_addresses({{}, "the resolver failed"}); });
+            [this](caf::error&) {
+              try_addresses({{}, "the resolver failed"});
+            });
 }
 
 void server::try_addresses(resolved_host found) {
-  if (!attempt_ || step_ != server_step::resolving)
-    return; // given up meanwhile
+  if (!attempt_ || step_ != server_step::resolving) return; // given up meanwhile
   if (found.addresses.empty()) {
     attempt_->last_error = std::move(found.error);
     return resolve_next();
@@ -55,13 +55,11 @@ void server::try_addresses(resolved_host found) {
 }
 
 void server::connect_next() {
-  if (attempt_->next_address >= attempt_->addresses.size())
-    return resolve_next();
+  if (attempt_->next_address >= attempt_->addresses.size()) return resolve_next();
   address_ = attempt_->addresses[attempt_->next_address++];
   const int family = address_.address.ss_family;
   const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0)
-    return fail_attempt(std::string("socket: ") + std::strerror(errno));
+  if (fd < 0) return fail_attempt(std::string("socket: ") + std::strerror(errno));
   socket_ = stream(fd);
   if (family != AF_UNIX) {
     const auto settings = node_.settings()->values;
@@ -73,11 +71,9 @@ void server::connect_next() {
   }
   set_step(server_step::connecting);
   const int result = ::connect(fd, reinterpret_cast<const sockaddr*>(&address_.address), address_.length);
-  if (result != 0 && errno != EINPROGRESS)
-    return fail_attempt(std::strerror(errno));
+  if (result != 0 && errno != EINPROGRESS) return fail_attempt(std::strerror(errno));
   await_connect();
-  if (!watch())
-    return fail_attempt(std::string("epoll: ") + std::strerror(errno));
+  if (!watch()) return fail_attempt(std::string("epoll: ") + std::strerror(errno));
 }
 
 /// This address did not work: the next one, or the next host.
@@ -86,8 +82,7 @@ void server::fail_attempt(std::string why) {
   in_.clear();
   out_.clear();
   attempt_->last_error = address_.host + ":" + std::to_string(address_.port) + ": " + why;
-  if (attempt_->plain_only)
-    attempt_->plain_only = false;
+  if (attempt_->plain_only) attempt_->plain_only = false;
   connect_next();
 }
 
@@ -105,9 +100,12 @@ void server::on_connected() {
 std::size_t server::read_tls_answer(protocol::bytes_view in) {
   const tls_mode_row& mode = describe(attempt_->settings->server_tls_sslmode);
   if (in[0] == 'S' && in.size() == 1) {
-    tls_settings files{attempt_->settings->server_tls_ca_file,   attempt_->settings->server_tls_cert_file,
-                       attempt_->settings->server_tls_key_file,  attempt_->settings->server_tls_protocols,
-                       attempt_->settings->server_tls_ciphers,   attempt_->settings->server_tls13_ciphers,
+    tls_settings files{attempt_->settings->server_tls_ca_file,
+                       attempt_->settings->server_tls_cert_file,
+                       attempt_->settings->server_tls_key_file,
+                       attempt_->settings->server_tls_protocols,
+                       attempt_->settings->server_tls_ciphers,
+                       attempt_->settings->server_tls13_ciphers,
                        {}};
     const tls_context_result context = make_server_tls_context(files, mode.mode);
     if (!context.context) {
@@ -133,13 +131,14 @@ void server::on_handshake() {
   begin_session();
 }
 
-// -- authentication --------------------------------------------------------------------------------------------------------
+// -- authentication
+// --------------------------------------------------------------------------------------------------------
 
 void server::begin_session() {
   set_step(server_step::logging_in);
   const config::pool_settings& settings = *attempt_->settings;
-  attempt_->login = std::make_unique<protocol::server_login>(settings.server_user, settings.server_secret,
-                                                              random_nonce());
+  attempt_->login =
+      std::make_unique<protocol::server_login>(settings.server_user, settings.server_secret, random_nonce());
   send_start_up();
 }
 
@@ -165,14 +164,12 @@ std::size_t server::read_login(protocol::bytes_view in) {
   while (step_ == server_step::logging_in && attempt_ && attempt_->login) {
     protocol::frame_header header;
     const auto status = protocol::read_header(in.substr(used), header);
-    if (status == protocol::header_status::need_more)
-      return used;
+    if (status == protocol::header_status::need_more) return used;
     if (status == protocol::header_status::invalid || header.total() > login_message_limit) {
       login_failed("the server's answer is not Postgres's protocol", {});
       return in.size();
     }
-    if (in.size() - used < header.total())
-      return used;
+    if (in.size() - used < header.total()) return used;
     const protocol::bytes_view body = in.substr(used + protocol::frame_header_size, header.body());
     used += header.total();
     login_step(attempt_->login->message(header.type, body));
@@ -182,8 +179,7 @@ std::size_t server::read_login(protocol::bytes_view in) {
 
 void server::login_step(protocol::server_login::step step) {
   using verdict = protocol::server_login::verdict;
-  if (!step.send.empty())
-    write(step.send);
+  if (!step.send.empty()) write(step.send);
   switch (step.now) {
   case verdict::more:
     return;
@@ -214,8 +210,7 @@ void server::derive() {
               login_step(attempt_->login->keys(key.salted_password));
           },
           [this](caf::error&) {
-            if (attempt_ && step_ == server_step::logging_in)
-              login_failed("key derivation failed", {});
+            if (attempt_ && step_ == server_step::logging_in) login_failed("key derivation failed", {});
           });
 }
 
@@ -224,20 +219,30 @@ void server::logged_in() {
   set_step(server_step::idle);
   connected_at_ = idle_since_ = home().now();
   log(level::info, log_event::server_connected,
-      {{"pool", pool_->id}, {"tenant", pool_->name.tenant}, {"database", pool_->name.database},
-       {"user", pool_->name.user}, {"server", plan_.id}, {"pid", process_id_}, {"host", address_.host},
-       {"port", address_.port}, {"tls", socket_.tls()}});
+      {{"pool", pool_->id},
+       {"tenant", pool_->name.tenant},
+       {"database", pool_->name.database},
+       {"user", pool_->name.user},
+       {"server", plan_.id},
+       {"pid", process_id_},
+       {"host", address_.host},
+       {"port", address_.port},
+       {"tls", socket_.tls()}});
   send(share_, server_ready{self_ptr()});
 }
 
 void server::login_failed(std::string why, protocol::bytes error) {
-  if (step_ == server_step::closing || step_ == server_step::gone)
-    return;
+  if (step_ == server_step::closing || step_ == server_step::gone) return;
   const config::tls_mode mode = attempt_ ? attempt_->settings->server_tls_sslmode : config::tls_mode::disable;
   static_cast<void>(mode);
   log(level::warning, log_event::server_login_failed,
-      {{"pool", pool_->id}, {"tenant", pool_->name.tenant}, {"database", pool_->name.database},
-       {"user", pool_->name.user}, {"server", plan_.id}, {"host", address_.host}, {"port", address_.port},
+      {{"pool", pool_->id},
+       {"tenant", pool_->name.tenant},
+       {"database", pool_->name.database},
+       {"user", pool_->name.user},
+       {"server", plan_.id},
+       {"host", address_.host},
+       {"port", address_.port},
        {"reason", why}});
   const std::string where = address_.host + ":" + std::to_string(address_.port);
   protocol::bytes answer;
@@ -256,12 +261,10 @@ void server::login_failed(std::string why, protocol::bytes error) {
 }
 
 void server::on_connect_timeout() {
-  if (!attempt_)
-    return;
+  if (!attempt_) return;
   const auto limit = std::chrono::duration_cast<std::chrono::seconds>(attempt_->settings->server_connect_timeout);
-  login_failed("server_connect_timeout (" + std::to_string(limit.count()) + " s) while " +
-                   std::string(to_string(step_)),
-               {});
+  login_failed(
+      "server_connect_timeout (" + std::to_string(limit.count()) + " s) while " + std::string(to_string(step_)), {});
 }
 
 } // namespace pg_edge::actors

@@ -23,8 +23,7 @@ std::vector<std::string> split_hosts(const std::string& list) {
     std::string host = list.substr(from, comma - from);
     host.erase(0, host.find_first_not_of(' '));
     host.erase(host.find_last_not_of(' ') + 1);
-    if (!host.empty())
-      hosts.push_back(std::move(host));
+    if (!host.empty()) hosts.push_back(std::move(host));
     from = comma + 1;
   }
   return hosts;
@@ -75,6 +74,13 @@ void share::on_exit() {
   on_end_clients({protocol::make_error(protocol::error_code::internal, {"the pool's share ended"}), false});
   for (const auto& [what, entry] : servers_)
     send(caf::actor_cast<caf::actor>(entry.ref), close_server{"its share ended"});
+  servers_.clear();
+  idle_.clear();
+  waiters_.clear();
+  waiting_.clear();
+  carried_.clear();
+  cancel_queue_.clear();
+  steward_ = nullptr;
 }
 
 share::server_entry* share::entry_of(const caf::strong_actor_ptr& ref) {
@@ -83,11 +89,11 @@ share::server_entry* share::entry_of(const caf::strong_actor_ptr& ref) {
 }
 
 void share::move_state(server_entry& entry, server_state to) {
-  if (entry.state != to && permits_.server_moved(entry.state, to))
-    entry.state = to;
+  if (entry.state != to && permits_.server_moved(entry.state, to)) entry.state = to;
 }
 
-// -- deciding --------------------------------------------------------------------------------------------------------------
+// -- deciding
+// --------------------------------------------------------------------------------------------------------------
 
 /// Called at the end of every event: does what the permits say until they say nothing.
 void share::act() {
@@ -104,13 +110,11 @@ void share::act() {
       break;
     case share_step::open:
       go_on = home().now() >= retry_at_;
-      if (go_on)
-        open_server();
+      if (go_on) open_server();
       break;
     case share_step::give_up:
       go_on = !idle_.empty();
-      if (go_on)
-        give_up();
+      if (go_on) give_up();
       break;
     }
   }
@@ -121,8 +125,7 @@ void share::act() {
     carried_.clear();
     send(steward_, std::move(message));
   }
-  if (!tick_.armed())
-    arm_tick();
+  if (!tick_.armed() || (tick_is_quiet_ && (!waiters_.empty() || permits_.count(server_state::busy) > 0))) arm_tick();
 }
 
 /// The oldest waiter that any server will do for.
@@ -132,14 +135,12 @@ share::queue::iterator share::first_plain_waiter() {
 
 /// Returns whether anything was done.
 bool share::hand_out() {
-  if (idle_.empty())
-    return false; // on its way from another reactor
+  if (idle_.empty()) return false; // on its way from another reactor
   const auto to = first_plain_waiter();
   if (to == waiters_.end()) { // only replication clients wait: they need a connection of their own, and so its permit
-    const bool one_waits = std::any_of(waiters_.begin(), waiters_.end(),
-                                       [](const waiter& one) { return one.opening == nullptr; });
-    if (!one_waits || permits_.count(server_state::closing) > 0)
-      return false;
+    const bool one_waits =
+        std::any_of(waiters_.begin(), waiters_.end(), [](const waiter& one) { return one.opening == nullptr; });
+    if (!one_waits || permits_.count(server_state::closing) > 0) return false;
     close(*take_idle(), "its permit is for a replication client");
     return true;
   }
@@ -175,20 +176,18 @@ void share::open_server() {
   if (settings->load_balance_hosts == config::host_balance::round_robin && plan.hosts.size() > 1)
     std::rotate(plan.hosts.begin(), plan.hosts.begin() + next_host_++ % plan.hosts.size(), plan.hosts.end());
   plan.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
-  const auto for_replication = std::find_if(waiters_.begin(), waiters_.end(), [](const waiter& one) {
-    return one.replication && one.opening == nullptr;
-  });
+  const auto for_replication = std::find_if(
+      waiters_.begin(), waiters_.end(), [](const waiter& one) { return one.replication && one.opening == nullptr; });
   const bool dedicated = for_replication != waiters_.end() &&
                          (for_replication == waiters_.begin() || first_plain_waiter() == waiters_.end());
   if (dedicated) {
     plan.replication = true;
     plan.start_up = for_replication->who->replication_start_up();
   }
-  const caf::actor made = spawn_pinned<server>(home(), node_, pool_, caf::actor_cast<caf::actor>(this),
-                                               &plain_rules_, std::move(plan));
+  const caf::actor made =
+      spawn_pinned<server>(home(), node_, pool_, caf::actor_cast<caf::actor>(this), &plain_rules_, std::move(plan));
   const auto ref = caf::actor_cast<caf::strong_actor_ptr>(made);
-  if (dedicated)
-    for_replication->opening = behind<server>(ref);
+  if (dedicated) for_replication->opening = behind<server>(ref);
   permits_.server_moved(server_state::none, server_state::opening);
   servers_[behind<server>(ref)] = {ref, server_state::opening, false};
 }
@@ -218,13 +217,13 @@ void share::close(server& what, std::string why) {
 /// Lifetimes are spread over a tenth, so that servers made together do not all go at once.
 bool share::expired(const server& what) const {
   const auto lifetime = pool_->settings()->server_lifetime;
-  if (lifetime.count() == 0)
-    return false;
+  if (lifetime.count() == 0) return false;
   const auto spread = lifetime / 10 * static_cast<std::int64_t>(what.number() % 10) / 10;
   return home().now() - what.connected_at() >= lifetime - spread;
 }
 
-// -- clients ---------------------------------------------------------------------------------------------------------------
+// -- clients
+// ---------------------------------------------------------------------------------------------------------------
 
 void share::attach(client& who) {
   clients_.push_back(who.attachment());
@@ -239,20 +238,17 @@ const protocol::exchange_rules* share::rules_for(const config::pool_settings& li
 void share::on_attach(const attach_client& message) {
   const auto found = welcomes_.find(message.start_up);
   welcome answer;
-  if (found != welcomes_.end())
-    answer = {found->second.values, found->second.profile};
+  if (found != welcomes_.end()) answer = {found->second.values, found->second.profile};
   send(caf::actor_cast<caf::actor>(message.client), std::move(answer));
 }
 
 void share::on_detach(const detach_client&) {
-  if (client_count_ > 0)
-    --client_count_;
+  if (client_count_ > 0) --client_count_;
   send(steward_, client_left{permits_.key().share});
 }
 
 void share::learn(learned_welcome what) {
-  if (welcomes_.size() >= welcome_limit)
-    welcomes_.clear();
+  if (welcomes_.size() >= welcome_limit) welcomes_.clear();
   welcomes_[what.start_up] = {interner_.intern(what.values), what.profile};
 }
 
@@ -261,8 +257,8 @@ void share::on_check_out(const check_out& message) {
   if (!lasting_error_.empty() && home().now() < lasting_until_ && permits_.count(server_state::idle) == 0 &&
       permits_.count(server_state::busy) == 0)
     return send(caf::actor_cast<caf::actor>(message.client), check_out_refused{lasting_error_, message.epoch, true});
-  const auto place = waiters_.insert(waiters_.end(), waiter{message.client, who, message.epoch, home().now(),
-                                                            message.replication, false, nullptr});
+  const auto place = waiters_.insert(
+      waiters_.end(), waiter{message.client, who, message.epoch, home().now(), message.replication, false, nullptr});
   waiting_[who] = place;
   act();
 }
@@ -271,20 +267,19 @@ void share::on_abandon(const abandon& message) {
   const auto found = waiting_.find(behind<client>(message.client));
   if (found == waiting_.end() || found->second->epoch != message.epoch)
     return; // granted or refused already: that answer is on its way
-  if (found->second->opening != nullptr)
-    close(*found->second->opening, "the replication client left");
+  if (found->second->opening != nullptr) close(*found->second->opening, "the replication client left");
   waiters_.erase(found->second);
   waiting_.erase(found);
   send(caf::actor_cast<caf::actor>(message.client), abandoned{message.epoch});
   act();
 }
 
-// -- servers ---------------------------------------------------------------------------------------------------------------
+// -- servers
+// ---------------------------------------------------------------------------------------------------------------
 
 void share::on_check_in(const check_in& message) {
   server_entry* entry = entry_of(message.server);
-  if (entry == nullptr || entry->state != server_state::busy)
-    return;
+  if (entry == nullptr || entry->state != server_state::busy) return;
   auto& what = *behind<server>(message.server);
   if (what.step() != server_step::idle) // lost between its message and now: server_gone follows
     return;
@@ -299,31 +294,29 @@ void share::on_check_in(const check_in& message) {
 
 void share::on_ready(const server_ready& message) {
   server_entry* entry = entry_of(message.server);
-  if (entry == nullptr || entry->state != server_state::opening)
-    return;
+  if (entry == nullptr || entry->state != server_state::opening) return;
   back_off_ = {};
   retry_at_ = {};
   lasting_error_.clear();
   auto& what = *behind<server>(message.server);
   move_state(*entry, server_state::idle);
   if (what.replication()) {
-    const auto whom = std::find_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return one.opening == &what; });
+    const auto whom =
+        std::find_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return one.opening == &what; });
     if (whom == waiters_.end())
       close(what, "the replication client left");
     else
       grant(whom, what);
     return act();
   }
-  if (welcomes_.find({}) == welcomes_.end())
-    learn({{}, what.initial_values(), nullptr});
+  if (welcomes_.find({}) == welcomes_.end()) learn({{}, what.initial_values(), nullptr});
   idle_.push_back(&what);
   act();
 }
 
 void share::on_closing(const server_closing& message) {
   server_entry* entry = entry_of(message.server);
-  if (entry == nullptr || entry->state == server_state::leaving)
-    return;
+  if (entry == nullptr || entry->state == server_state::leaving) return;
   std::erase(idle_, behind<server>(message.server));
   move_state(*entry, server_state::closing);
   act();
@@ -333,25 +326,21 @@ void share::on_closing(const server_closing& message) {
 void share::on_gone(const server_gone& message) {
   server* what = behind<server>(message.server);
   const auto found = servers_.find(what);
-  if (found == servers_.end())
-    return;
+  if (found == servers_.end()) return;
   std::erase(idle_, what);
   permits_.server_moved(found->second.state, server_state::none);
   servers_.erase(found);
-  if (message.failed_login)
-    login_failed(message.error, what);
+  if (message.failed_login) login_failed(message.error, what);
   act();
 }
 
 void share::on_arrived(const server_arrived& message) {
   server_entry* entry = entry_of(message.server);
-  if (entry == nullptr || !entry->arriving)
-    return;
+  if (entry == nullptr || !entry->arriving) return;
   entry->arriving = false;
   auto& what = *behind<server>(message.server);
   what.session().rules = &plain_rules_;
-  if (entry->state == server_state::idle)
-    idle_.push_back(&what);
+  if (entry->state == server_state::idle) idle_.push_back(&what);
   act();
 }
 
@@ -369,7 +358,8 @@ void share::on_order(const share_order& message) {
   act();
 }
 
-// -- cancels ---------------------------------------------------------------------------------------------------------------
+// -- cancels
+// ---------------------------------------------------------------------------------------------------------------
 
 void share::on_want_cancel(const want_cancel& message) {
   const auto most = 2 * static_cast<std::uint32_t>(std::max(pool_->settings()->pool_size, 1));
@@ -382,10 +372,8 @@ void share::on_want_cancel(const want_cancel& message) {
 }
 
 void share::on_cancel_over() {
-  if (cancels_open_ > 0)
-    --cancels_open_;
-  if (cancel_queue_.empty())
-    return;
+  if (cancels_open_ > 0) --cancels_open_;
+  if (cancel_queue_.empty()) return;
   const caf::strong_actor_ptr next = cancel_queue_.front();
   cancel_queue_.pop_front();
   ++cancels_open_;
@@ -400,8 +388,7 @@ void share::open_cancel(server& target, const caf::actor& requester, bool counte
   order.limit = pool_->settings()->cancel_wait_timeout;
   order.server = caf::actor_cast<caf::actor>(&target);
   order.requester = requester;
-  if (counted)
-    order.share = caf::actor_cast<caf::actor>(this);
+  if (counted) order.share = caf::actor_cast<caf::actor>(this);
   log(level::debug, log_event::cancel_forwarded,
       {{"pool", pool_->id}, {"server", target.number()}, {"pid", target.process_id()}});
   spawn_pinned<canceller>(home(), std::move(order));

@@ -1,6 +1,6 @@
-// The part of a pool that lives on one reactor: its servers, the clients that wait for one, and the permits that say how
-// many servers there may be. Which of them meet is decided here, first come first served; how many permits there are is
-// decided by cluster::permit_share and the steward.
+// The part of a pool that lives on one reactor: its servers, the clients that wait for one, and the permits that say
+// how many servers there may be. Which of them meet is decided here, first come first served; how many permits there
+// are is decided by cluster::permit_share and the steward.
 //
 //   check_out --> queue --(permit_share says hand_out)--> granted      check_in --> idle --> the next of the queue
 //                   |                                                      '--> closed, if its time is up
@@ -38,13 +38,16 @@ public:
   void on_exit() override;
   const char* name() const override { return "share"; }
 
-  // -- for clients and servers on the same reactor -------------------------------------------------------------------------
+  // -- for clients and servers on the same reactor
+  // -------------------------------------------------------------------------
 
   share_counts& counts() { return counts_; }
   void attach(client& who);
   const protocol::exchange_rules* rules_for(const config::pool_settings& limits) const;
   std::shared_ptr<const config::pool_settings> limits_for(const std::string& user);
-  protocol::parameter_values_ptr intern(const protocol::parameter_values_ptr& values) { return interner_.intern(values); }
+  protocol::parameter_values_ptr intern(const protocol::parameter_values_ptr& values) {
+    return interner_.intern(values);
+  }
   void learn(learned_welcome what);
   /// Opens a connection that cancels what `target` runs. `counted`: it has a slot, and gives it back.
   void open_cancel(class server& target, const caf::actor& requester, bool counted);
@@ -137,13 +140,14 @@ private:
   std::uint32_t cancels_open_ = 0;
   std::deque<caf::strong_actor_ptr> cancel_queue_;
 
-  clock::time_point retry_at_{};                // no new login before
+  clock::time_point retry_at_{}; // no new login before
   std::chrono::milliseconds back_off_{0};
-  protocol::bytes lasting_error_;               // the server refuses our login: told to everyone until ...
+  protocol::bytes lasting_error_; // the server refuses our login: told to everyone until ...
   clock::time_point lasting_until_{};
   std::shared_ptr<const config::pool_settings> seen_settings_;
   std::uint32_t next_host_ = 0;
   timer tick_;
+  bool tick_is_quiet_ = false;
   bool draining_ = false;
 };
 

@@ -19,8 +19,7 @@ constexpr std::chrono::milliseconds first_back_off{100};
 
 /// Errors that trying again does not mend: who waits is told at once.
 bool lasting(protocol::bytes_view error) {
-  if (error.size() <= protocol::frame_header_size)
-    return false;
+  if (error.size() <= protocol::frame_header_size) return false;
   const std::string_view state = protocol::error_field(error.substr(protocol::frame_header_size), 'C');
   return state.starts_with("28") || state == "3D000" || state == "42501";
 }
@@ -40,27 +39,26 @@ std::string whole_seconds(config::duration span) {
 
 } // namespace
 
-// -- failed logins ---------------------------------------------------------------------------------------------------------
+// -- failed logins
+// ---------------------------------------------------------------------------------------------------------
 
-/// Wrong passwords and missing databases fail fast and are remembered for server_login_retry; all else waits and is tried
-/// again, less and less often.
+/// Wrong passwords and missing databases fail fast and are remembered for server_login_retry; all else waits and is
+/// tried again, less and less often.
 void share::login_failed(const protocol::bytes& error, server* made_for) {
   const auto settings = pool_->settings();
   const auto now = home().now();
-  const auto own = std::find_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return one.opening == made_for; });
-  if (made_for != nullptr && own != waiters_.end())
-    return refuse(own, error);
+  const auto own =
+      std::find_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return one.opening == made_for; });
+  if (made_for != nullptr && own != waiters_.end()) return refuse(own, error);
   const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(settings->server_login_retry);
   back_off_ = back_off_.count() == 0 ? std::min(first_back_off, most) : std::min(back_off_ * 2, most);
   // Jitter, so that the shares of many pools do not come back together.
   const auto jitter = back_off_ / 4 * static_cast<int>(node_.next_id.load(std::memory_order_relaxed) % 8) / 8;
   retry_at_ = now + back_off_ - jitter;
-  if (!lasting(error))
-    return;
+  if (!lasting(error)) return;
   lasting_error_ = error;
   lasting_until_ = now + settings->server_login_retry;
-  if (permits_.count(server_state::idle) == 0 && permits_.count(server_state::busy) == 0)
-    refuse_all(error);
+  if (permits_.count(server_state::idle) == 0 && permits_.count(server_state::busy) == 0) refuse_all(error);
 }
 
 void share::refuse_all(const protocol::bytes& error) {
@@ -74,10 +72,12 @@ void share::refuse(queue::iterator whom, const protocol::bytes& error) {
   waiters_.erase(whom);
 }
 
-// -- the clock -------------------------------------------------------------------------------------------------------------
+// -- the clock
+// -------------------------------------------------------------------------------------------------------------
 
 void share::arm_tick() {
   const bool busy = !waiters_.empty() || permits_.count(server_state::busy) > 0;
+  tick_is_quiet_ = !busy;
   if (busy || !servers_.empty() || !cancel_queue_.empty() || permits_.missing() > 0)
     home().schedule(tick_, home().now() + (busy ? busy_tick : quiet_tick));
 }
@@ -87,8 +87,7 @@ void share::tick() {
   check_waiters(now);
   check_servers(now);
   act();
-  if (!tick_.armed())
-    arm_tick();
+  if (!tick_.armed()) arm_tick();
 }
 
 void share::check_waiters(clock::time_point now) {
@@ -98,8 +97,7 @@ void share::check_waiters(clock::time_point now) {
     const auto waited = now - here->since;
     if (limits.query_wait_timeout.count() > 0 && waited >= limits.query_wait_timeout) {
       const std::string pool = pool_->name.database + "/" + pool_->name.user;
-      if (here->opening != nullptr)
-        close(*here->opening, "query_wait_timeout");
+      if (here->opening != nullptr) close(*here->opening, "query_wait_timeout");
       refuse(here, protocol::make_error(protocol::error_code::query_wait_timeout,
                                         {whole_seconds(limits.query_wait_timeout), pool}));
     } else if (!here->notified && limits.query_wait_notify.count() > 0 && waited >= limits.query_wait_notify) {
@@ -117,35 +115,31 @@ void share::check_servers(clock::time_point now) {
   const auto least = static_cast<std::size_t>(std::max(settings->min_pool_size, 0));
   std::vector<server*> too_old;
   for (auto& [what, entry] : servers_) {
-    if (entry.state == server_state::busy && what->linked() != nullptr)
-      too_old.push_back(what);
+    if (entry.state == server_state::busy && what->linked() != nullptr) too_old.push_back(what);
   }
   for (server* what : too_old) // a client that ends here changes servers_ only by messages
-    if (what->linked() != nullptr)
-      what->linked()->check_times(now);
+    if (what->linked() != nullptr) what->linked()->check_times(now);
   too_old.clear();
   for (server* what : idle_) {
     const bool idle_too_long = settings->server_idle_timeout.count() > 0 &&
                                now - what->idle_since() >= settings->server_idle_timeout &&
                                servers_.size() - too_old.size() > least;
-    if (idle_too_long || expired(*what) || what->reconnect_wanted)
-      too_old.push_back(what);
+    if (idle_too_long || expired(*what) || what->reconnect_wanted) too_old.push_back(what);
   }
   for (server* what : too_old)
     close(*what, expired(*what) ? "server_lifetime" : what->reconnect_wanted ? "reconnect" : "server_idle_timeout");
 }
 
-// -- settings --------------------------------------------------------------------------------------------------------------
+// -- settings
+// --------------------------------------------------------------------------------------------------------------
 
 std::shared_ptr<const config::pool_settings> share::limits_for(const std::string& user) {
   auto& known = limits_[user];
-  if (known)
-    return known;
+  if (known) return known;
   const auto all = node_.settings()->values;
   const auto route = config::find_route(*all, pool_->name.tenant, pool_->name.database, user);
-  known = route ? std::make_shared<const config::pool_settings>(
-                      config::resolve_pool(*all, *route->tenant, *route->database, pool_->name.database,
-                                           pool_->name.user, route->user))
+  known = route ? std::make_shared<const config::pool_settings>(config::resolve_pool(
+                      *all, *route->tenant, *route->database, pool_->name.database, pool_->name.user, route->user))
                 : pool_->settings();
   return known;
 }
@@ -189,7 +183,8 @@ void share::on_drain() {
   act();
 }
 
-// -- for the console ---------------------------------------------------------------------------------------------------------
+// -- for the console
+// ---------------------------------------------------------------------------------------------------------
 
 server_row share::row_of(const server& what) const {
   server_row row;
@@ -208,8 +203,7 @@ server_row share::row_of(const server& what) const {
   row.remote_pid = what.process_id();
   row.link = what.linked() == nullptr ? 0 : what.linked()->number();
   row.tls = what.tls_info();
-  if (what.replication())
-    row.replication = what.logical_replication() ? "logical" : "physical";
+  if (what.replication()) row.replication = what.logical_replication() ? "logical" : "physical";
   row.close_needed = what.reconnect_wanted || what.step() == server_step::closing;
   row.prepared_statements = const_cast<server&>(what).session().statements.size();
   if (const auto values = const_cast<server&>(what).session().values)
@@ -262,8 +256,7 @@ share_snapshot share::snapshot(const take_snapshot& what) {
                   : row.state == "used"           ? result.sv_used
                                                   : result.sv_closing;
     ++count;
-    if (what.servers)
-      result.servers.push_back(row);
+    if (what.servers) result.servers.push_back(row);
   }
   result.sv_active_cancel = cancels_open_;
   result.cl_active_cancel_req = cancels_open_;

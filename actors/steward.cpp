@@ -41,8 +41,7 @@ void deliver(steward_self self, const cluster::permit_steward::orders& orders) {
       state.travelling.erase(id);
     }
     for (const auto& place : state.places)
-      if (place.key.share == order.to.share)
-        caf::anon_send(place.share, message);
+      if (place.key.share == order.to.share) caf::anon_send(place.share, message);
   }
 }
 
@@ -73,23 +72,21 @@ void join(steward_self self, const join_pool& wish) {
   for (const auto& place : state.places) // permits follow demand, so clients are spread evenly
     loads.push_back({place.clients, 1});
   const auto chosen = cluster::place(loads);
-  if (!chosen)
-    return;
+  if (!chosen) return;
   auto& place = state.places[*chosen];
   ++place.clients;
   caf::anon_send(wish.client, pool_joined{place.share, place.home, state.pool});
 }
 
-/// A share crashed. What it held stays out, since its backends may live on; a new life of it serves the clients to come.
+/// A share crashed. What it held stays out, since its backends may live on; a new life of it serves the clients to
+/// come.
 void share_down(steward_self self, const caf::down_msg& down) {
   steward_state& state = self->state;
   for (std::size_t i = 0; i < state.places.size(); ++i) {
     auto& place = state.places[i];
-    if (place.share.address() != down.source || !down.reason)
-      continue;
+    if (place.share.address() != down.source || !down.reason) continue;
     log(level::error, log_event::actor_failed, {{"kind", "share"}, {"pool", state.pool->id}});
-    if (state.node->draining.load(std::memory_order_relaxed))
-      return;
+    if (state.node->draining.load(std::memory_order_relaxed)) return;
     deliver(self, state.permits.share_lost(place.key, {}, false));
     ++place.key.incarnation;
     place.clients = 0;
@@ -106,8 +103,12 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
   self->set_down_handler([self](caf::down_msg& down) { share_down(self, down); });
   make_shares(self);
   log(level::info, log_event::pool_created,
-      {{"pool", state.pool->id}, {"tenant", state.pool->name.tenant}, {"database", state.pool->name.database},
-       {"user", state.pool->name.user}, {"size", settings->pool_size}, {"shares", state.places.size()}});
+      {{"pool", state.pool->id},
+       {"tenant", state.pool->name.tenant},
+       {"database", state.pool->name.database},
+       {"user", state.pool->name.user},
+       {"size", settings->pool_size},
+       {"shares", state.places.size()}});
   return {
       [self](const join_pool& wish) {
         actor_stats::handled(actor_kind::steward, 1);
@@ -118,15 +119,13 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
         for (std::size_t i = 0; i < message.servers.size(); ++i)
           self->state.travelling[message.report.carried[i]] = message.servers[i];
         const auto orders = self->state.permits.on_report(message.report);
-        if (orders)
-          return deliver(self, *orders);
+        if (orders) return deliver(self, *orders);
         for (const caf::actor& server : message.servers)
           caf::anon_send(server, close_server{"its share is gone"});
       },
       [self](const client_left& message) {
         for (auto& place : self->state.places)
-          if (place.key.share == message.share && place.clients > 0)
-            --place.clients;
+          if (place.key.share == message.share && place.clients > 0) --place.clients;
       },
       [self](const settings_changed&) {
         steward_state& state = self->state;

@@ -10,7 +10,8 @@ namespace pg_edge::actors {
 
 namespace {
 
-// -- a tenant --------------------------------------------------------------------------------------------------------------
+// -- a tenant
+// --------------------------------------------------------------------------------------------------------------
 
 struct tenant_state {
   actor_stats::alive_token alive{actor_kind::tenant};
@@ -26,8 +27,7 @@ struct tenant_state {
 /// The settings of a pool as they are now; null when its database is not configured any more.
 std::shared_ptr<const config::pool_settings> resolve(const config::settings& all, const pool_name& name) {
   const auto route = config::find_route(all, name.tenant, name.database, name.user);
-  if (!route)
-    return nullptr;
+  if (!route) return nullptr;
   return std::make_shared<const config::pool_settings>(
       config::resolve_pool(all, *route->tenant, *route->database, name.database, name.user, route->user));
 }
@@ -49,7 +49,7 @@ tenant_actor::behavior_type tenant(tenant_actor::stateful_pointer<tenant_state> 
           if (!settings) { // taken away by a reload since the client was let in
             state.pools.erase({wish.database, wish.server_user});
             caf::anon_send(wish.client,
-                       pool_refused{protocol::make_error(protocol::error_code::no_such_database, {wish.database})});
+                           pool_refused{protocol::make_error(protocol::error_code::no_such_database, {wish.database})});
             return;
           }
           pool.common->set_settings(std::move(settings));
@@ -78,7 +78,8 @@ tenant_actor::behavior_type tenant(tenant_actor::stateful_pointer<tenant_state> 
   };
 }
 
-// -- all tenants -----------------------------------------------------------------------------------------------------------
+// -- all tenants
+// -----------------------------------------------------------------------------------------------------------
 
 struct tenants_state {
   actor_stats::alive_token alive{actor_kind::tenant};
@@ -91,8 +92,7 @@ tenants_actor::behavior_type tenants(tenants_actor::stateful_pointer<tenants_sta
   return {
       [self](const join_pool& wish) {
         auto& known = self->state.known[wish.tenant];
-        if (!known)
-          known = spawn_tenant(self->system(), *self->state.node, wish.tenant);
+        if (!known) known = spawn_tenant(self->system(), *self->state.node, wish.tenant);
         caf::anon_send(known, wish);
       },
       [self](const settings_changed& message) {
