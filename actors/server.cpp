@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include <algorithm>
+
 namespace pg_edge::actors {
 
 namespace {
@@ -345,6 +347,11 @@ void server::gone(std::string why) {
 
 // -- for SHOW
 // ------------------------------------------------------------------------------------------------------------
+
+bool server::logical_replication() const {
+  return std::any_of(plan_.start_up.begin(), plan_.start_up.end(),
+                     [](const auto& one) { return one.first == "replication" && one.second == "database"; });
+}
 
 bool server::logical_replication() const {
   return std::any_of(plan_.start_up.begin(), plan_.start_up.end(),

@@ -128,7 +128,8 @@ constexpr error_row rows[] = {
     {console_permission, "console_permission", "42501", error, "user \"{0}\" may not run {1}",
      "Log in as one of admin_users; stats_users may only SHOW."},
     {console_unsupported, "console_unsupported", "0A000", error, "the console does not support {0}",
-     "Send console commands as simple queries, one at a time."},
+     "Send console commands without parameters, one at a time."},
+    {console_failed, "console_failed", "F0000", error, "{0} failed: {1}", "Nothing was changed."},
     {internal, "internal", "XX000", fatal, "internal error: {0}",
      "This is a defect of pg_edge; please report it with the log around this moment."},
 };

@@ -60,6 +60,7 @@ enum class error_code : std::uint8_t {
   console_syntax,      // {0} what was not understood
   console_permission,  // {0} user, {1} command
   console_unsupported, // {0} what was tried
+  console_failed,      // {0} command, {1} why
   internal,            // {0} what happened
 };
 

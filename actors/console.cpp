@@ -1,0 +1,375 @@
+#include "actors/console.hpp"
+
+#include "actors/actor_stats.hpp"
+#include "actors/console_commands.hpp"
+#include "protocol/errors.hpp"
+#include "protocol/messages.hpp"
+
+#include <functional>
+#include <map>
+
+namespace pg_edge::actors {
+
+namespace {
+
+using protocol::console_wish;
+using protocol::error_code;
+
+using stats_tick_atom = caf::atom_constant<caf::atom("stats")>;
+using inner_console = console_actor::extend<caf::reacts_to<stats_tick_atom>>;
+
+/// A reload may wait for certificates and lists of users on slow disks.
+constexpr std::chrono::seconds reload_patience{60};
+/// Without a period there is nothing to average over, but a reload may bring one.
+constexpr std::chrono::seconds period_look{60};
+
+std::string_view text_of(console_act act) {
+  return act == console_act::reload ? "RELOAD" : act == console_act::shut_down ? "SHUTDOWN" : "SHOW";
+}
+
+} // namespace
+
+// A query is a run over its statements, a question to the tree a gathering. Both wait for answers, so they are kept
+// alive by the functions that the answers call.
+//
+//   console_query -> next statement -> (gather: tenants -> stewards -> shares) -> rows -> next ... -> console_reply
+//                                  '-> an error: the statements behind it are left out
+
+class console_state {
+public:
+  static inline const char* name = "console";
+
+  console_state(inner_console::pointer self, node_context& node) : self_(self), node_(node), ledger_(node.started) {}
+
+  void add_client(const caf::actor& who);
+  void remove_client(const caf::actor_addr& who) { clients_.erase(who); }
+  void end_clients_with(const end_clients& message);
+  void begin(const console_query& query);
+  void tick();
+  void arm_tick();
+
+private:
+  struct run {
+    console_query query;
+    protocol::console_script script;
+    std::size_t next = 0;
+    protocol::bytes out;
+  };
+  using run_ptr = std::shared_ptr<run>;
+
+  struct gathering {
+    take_snapshot what;
+    std::size_t pending = 0;
+    console_view view;
+    std::vector<stats_ledger::sample> samples;
+    std::vector<caf::actor_id> listed;
+    bool complete = true;
+    std::function<void(console_view&)> done;
+  };
+  using gathering_ptr = std::shared_ptr<gathering>;
+
+  void go_on(const run_ptr& now);
+  void fail(const run_ptr& now, const protocol::bytes& error);
+  void finish(const run_ptr& now, bool failed);
+  void complete(const run_ptr& now, std::string_view tag);
+  void describe(const run_ptr& now, const console_match& what);
+  void show(const run_ptr& now, const console_match& what);
+  void act(const run_ptr& now, const console_match& what);
+  void reload(const run_ptr& now);
+  void shut_down(const run_ptr& now, const console_match& what);
+
+  console_view view_now() const;
+  void gather(console_need need, std::function<void(console_view&)> done);
+  void ask_share(const gathering_ptr& all, const caf::actor& share);
+  void one_less(const gathering_ptr& all);
+  /// Asks one actor; `answer` gets the answer, and whoever does not answer leaves the gathering incomplete.
+  template <class Answer, class Handle, class Message>
+  void ask(const gathering_ptr& all, const Handle& whom, Message message, std::function<void(Answer&)> answer);
+
+  actor_stats::alive_token alive_{actor_kind::console};
+  inner_console::pointer self_;
+  node_context& node_;
+  stats_ledger ledger_;
+  std::map<caf::actor_addr, caf::actor> clients_;
+};
+
+// -- clients of the console
+// -------------------------------------------------------------------------------------------------
+
+void console_state::add_client(const caf::actor& who) {
+  clients_.emplace(who.address(), who);
+  self_->monitor(who);
+}
+
+void console_state::end_clients_with(const end_clients& message) {
+  for (const auto& [address, who] : clients_)
+    caf::anon_send(who, end_client{message.error, message.at_transaction_end});
+}
+
+// -- a query
+// ----------------------------------------------------------------------------------------------------------------
+
+void console_state::begin(const console_query& query) {
+  const auto now = std::make_shared<run>();
+  now->query = query;
+  now->script = protocol::read_console_script(query.question.sql);
+  const bool simple = query.question.wish == console_wish::simple;
+  if (!simple && now->script.statements.size() > 1)
+    return fail(now,
+                protocol::make_error(error_code::console_syntax, {"more than one command in a prepared statement"}));
+  if (now->script.statements.empty() && now->script.fault.empty()) {
+    if (query.question.wish == console_wish::describe)
+      append(now->out, protocol::no_data{});
+    else
+      append(now->out, protocol::empty_query_response{});
+  }
+  go_on(now);
+}
+
+void console_state::go_on(const run_ptr& now) {
+  if (now->next == now->script.statements.size()) {
+    if (!now->script.fault.empty())
+      return fail(now, protocol::make_error(error_code::console_syntax, {now->script.fault}));
+    return finish(now, false);
+  }
+  const protocol::console_statement& statement = now->script.statements[now->next++];
+  const console_match what = match(statement);
+  if (what.command == nullptr) return fail(now, protocol::make_error(error_code::console_syntax, {statement.text}));
+  if (now->query.question.wish == console_wish::describe) return describe(now, what);
+  if (what.command->admin && !now->query.admin)
+    return fail(now,
+                protocol::make_error(error_code::console_permission, {now->query.user, text_of(what.command->act)}));
+  if (what.command->rows != nullptr)
+    show(now, what);
+  else
+    act(now, what);
+}
+
+void console_state::fail(const run_ptr& now, const protocol::bytes& error) {
+  now->out += error;
+  finish(now, true);
+}
+
+void console_state::finish(const run_ptr& now, bool failed) {
+  if (now->query.question.wish == console_wish::simple) append(now->out, protocol::ready_for_query{});
+  caf::anon_send(now->query.client, console_reply{std::move(now->out), failed});
+}
+
+void console_state::complete(const run_ptr& now, std::string_view tag) {
+  append(now->out, protocol::command_complete{tag});
+  go_on(now);
+}
+
+void console_state::describe(const run_ptr& now, const console_match& what) {
+  const auto columns = columns_of(what);
+  const protocol::result_formats& formats = now->query.question.formats;
+  if (const std::string fault = protocol::format_fault(columns.size(), formats); !fault.empty())
+    return fail(now, protocol::make_error(error_code::console_unsupported, {fault}));
+  if (columns.empty())
+    append(now->out, protocol::no_data{});
+  else
+    append_description(now->out, columns, formats);
+  go_on(now);
+}
+
+/// The text of the statement is alive as long as the run; the command as long as the program.
+void console_state::show(const run_ptr& now, const console_match& what) {
+  gather(what.command->need, [this, now, command = what.command](console_view& view) {
+    const protocol::console_question& question = now->query.question;
+    const console_rows rows = command->rows(view);
+    if (const std::string fault = protocol::format_fault(command->columns.size(), question.formats); !fault.empty())
+      return fail(now, protocol::make_error(error_code::console_unsupported, {fault}));
+    if (question.max_rows > 0 && rows.size() > static_cast<std::size_t>(question.max_rows))
+      return fail(now, protocol::make_error(error_code::console_unsupported, {"a limit of rows below their number"}));
+    if (question.wish == console_wish::simple) append_description(now->out, command->columns);
+    for (const protocol::console_row& row : rows)
+      append_row(now->out, command->columns, row, question.formats);
+    complete(now, "SHOW");
+  });
+}
+
+void console_state::act(const run_ptr& now, const console_match& what) {
+  switch (what.command->act) {
+  case console_act::help:
+    now->out += protocol::make_notice(console_help());
+    return complete(now, "SHOW");
+  case console_act::show_parameter: {
+    const console_parameter& parameter = *find_parameter(what.arguments[0]);
+    const std::span<const protocol::console_column> columns(&parameter.column, 1);
+    if (now->query.question.wish == console_wish::simple) append_description(now->out, columns);
+    append_row(now->out, columns, {std::string(parameter.value)}, now->query.question.formats);
+    return complete(now, "SHOW");
+  }
+  case console_act::set_parameter:
+    now->out += protocol::make_notice("SET ignored");
+    return complete(now, "SET");
+  case console_act::reload:
+    return reload(now);
+  case console_act::shut_down:
+    return shut_down(now, what);
+  case console_act::none:
+    break;
+  }
+  fail(now, protocol::make_error(error_code::console_unsupported, {what.command->words}));
+}
+
+// -- commands that change something
+// ---------------------------------------------------------------------------------------------
+
+void console_state::reload(const run_ptr& now) {
+  self_->request(node_.node, reload_patience, reload_settings{})
+      .then(
+          [this, now](const reload_result& result) {
+            std::string lines;
+            for (const std::string& line : result.lines)
+              lines.append(lines.empty() ? "" : "\n").append(line);
+            if (!result.applied) return fail(now, protocol::make_error(error_code::console_failed, {"RELOAD", lines}));
+            if (!lines.empty()) now->out += protocol::make_notice(lines);
+            complete(now, "RELOAD");
+          },
+          [this, now](const caf::error&) {
+            fail(now, protocol::make_error(error_code::console_failed, {"RELOAD", "the node does not answer"}));
+          });
+}
+
+void console_state::shut_down(const run_ptr& now, const console_match& what) {
+  const bool at_once = what.arguments.empty();
+  const bool servers = !at_once && protocol::same_word(what.arguments[0], "wait_for_servers");
+  const auto mode = at_once   ? shutdown_mode::at_once
+                    : servers ? shutdown_mode::wait_for_servers
+                              : shutdown_mode::wait_for_clients;
+  complete(now, "SHUTDOWN"); // first, or nobody may be left to tell
+  self_->send(node_.node, actors::shut_down{mode});
+}
+
+// -- gathering
+// --------------------------------------------------------------------------------------------------------------
+
+console_view console_state::view_now() const {
+  console_view view;
+  view.settings = node_.settings()->values;
+  view.console_client_count = clients_.size();
+  view.clients = node_.clients.load(std::memory_order_relaxed);
+  view.draining = node_.draining.load(std::memory_order_relaxed);
+  for (const auto& one : node_.reactors)
+    view.reactors.push_back(one->read_counters());
+  view.stats = &ledger_;
+  view.now = stats_ledger::clock::now();
+  return view;
+}
+
+template <class Answer, class Handle, class Message>
+void console_state::ask(const gathering_ptr& all, const Handle& whom, Message message,
+                        std::function<void(Answer&)> answer) {
+  ++all->pending;
+  self_->request(whom, console_patience, std::move(message))
+      .then(
+          [this, all, answer = std::move(answer)](Answer& got) {
+            answer(got);
+            one_less(all);
+          },
+          [this, all](const caf::error&) {
+            all->complete = false;
+            one_less(all);
+          });
+}
+
+void console_state::ask_share(const gathering_ptr& all, const caf::actor& share) {
+  all->listed.push_back(share.id());
+  ask<share_snapshot>(all, share, all->what, [all, id = share.id()](share_snapshot& got) {
+    all->samples.push_back({id, {got.pool->name.tenant, got.pool->name.database}, got.counts});
+    all->view.shares.push_back(std::move(got));
+  });
+}
+
+void console_state::gather(console_need need, std::function<void(console_view&)> done) {
+  const auto all = std::make_shared<gathering>();
+  all->what = {need == console_need::clients, need == console_need::servers};
+  all->done = std::move(done);
+  all->pending = 1; // this function
+  if (need != console_need::nothing)
+    ask<tenant_list>(all, node_.tenants, list_tenants{}, [this, all](tenant_list& got) {
+      for (const tenant_actor& tenant : got.tenants)
+        ask<steward_list>(all, tenant, list_stewards{}, [this, all](steward_list& some) {
+          for (const steward_actor& steward : some.stewards)
+            ask<share_list>(all, steward, list_shares{}, [this, all](share_list& shares) {
+              for (const caf::actor& share : shares.shares)
+                ask_share(all, share);
+            });
+        });
+    });
+  if (need == console_need::clients)
+    for (const auto& [address, who] : clients_)
+      ask<client_row>(all, who, take_snapshot{},
+                      [all](client_row& got) { all->view.console_clients.push_back(std::move(got)); });
+  // What no part of the tree was asked for is not known to be complete.
+  if (need == console_need::nothing) all->complete = false;
+  one_less(all);
+}
+
+void console_state::one_less(const gathering_ptr& all) {
+  if (--all->pending > 0) return;
+  ledger_.note(all->samples, all->listed, all->complete);
+  console_view view = view_now();
+  view.shares = std::move(all->view.shares);
+  view.console_clients = std::move(all->view.console_clients);
+  const auto done = std::move(all->done); // it may hold what holds it
+  done(view);
+}
+
+// -- the periods of statistics
+// ------------------------------------------------------------------------------------------------
+
+void console_state::tick() {
+  gather(console_need::counts, [this](console_view& view) { ledger_.tick(view.now); });
+  arm_tick();
+}
+
+void console_state::arm_tick() {
+  const config::duration period = node_.settings()->values->stats_period;
+  self_->delayed_send(self_, period.count() > 0 ? period : config::duration(period_look), stats_tick_atom::value);
+}
+
+// -- the actor
+// ------------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct console_holder {
+  std::unique_ptr<console_state> inner;
+  static inline const char* name = "console";
+};
+
+inner_console::behavior_type console(inner_console::stateful_pointer<console_holder> self, node_context* node) {
+  self->state.inner = std::make_unique<console_state>(self, *node);
+  console_state* state = self->state.inner.get();
+  self->set_down_handler([state](const caf::down_msg& message) { state->remove_client(message.source); });
+  state->arm_tick();
+  const auto counted = [] { actor_stats::handled(actor_kind::console, 1); };
+  return {
+      [state, counted](const console_joined& message) {
+        counted();
+        state->add_client(message.client);
+      },
+      [state, counted](const console_query& message) {
+        counted();
+        state->begin(message);
+      },
+      [state, counted](const end_clients& message) {
+        counted();
+        state->end_clients_with(message);
+      },
+      [state, counted](stats_tick_atom) {
+        counted();
+        state->tick();
+      },
+  };
+}
+
+} // namespace
+
+console_actor spawn_console(caf::actor_system& system, node_context& node) {
+  return system.spawn(console, &node);
+}
+
+} // namespace pg_edge::actors

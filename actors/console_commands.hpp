@@ -1,0 +1,93 @@
+// The commands of the admin console, a row each: words, who may, what is asked of the tree, columns, function, help.
+// HELP, the checks and the descriptions that drivers ask for follow from the rows.
+#pragma once
+
+#include "actors/console_stats.hpp"
+#include "actors/messages.hpp"
+#include "actors/reactor.hpp"
+#include "config/settings.hpp"
+#include "protocol/console_result.hpp"
+#include "protocol/console_statement.hpp"
+
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace pg_edge::actors {
+
+/// Everything a SHOW may show, gathered at one moment.
+struct console_view {
+  std::shared_ptr<const config::settings> settings;
+  std::vector<share_snapshot> shares;
+  std::vector<client_row> console_clients; // only if the command needs clients
+  std::size_t console_client_count = 0;
+  std::int64_t clients = 0; // connected, logins under way included
+  bool draining = false;
+  std::vector<reactor_counters> reactors;
+  const stats_ledger* stats = nullptr;
+  stats_ledger::clock::time_point now{};
+};
+
+/// What is asked of the tree before the command runs.
+enum class console_need : std::uint8_t { nothing, counts, clients, servers };
+
+/// Commands that do something else than show rows. The console has a function for each.
+enum class console_act : std::uint8_t { none, help, show_parameter, set_parameter, reload, shut_down };
+
+using console_rows = std::vector<protocol::console_row>;
+
+struct console_command {
+  std::string_view words;     // lower case
+  std::string_view arguments; // for HELP; empty: none are taken
+  bool admin = false;         // changes something: only admin_users may
+  console_need need = console_need::nothing;
+  std::span<const protocol::console_column> columns{};
+  console_rows (*rows)(const console_view&) = nullptr; // null: `act` says what to do
+  console_act act = console_act::none;
+  std::string_view help;
+};
+
+std::span<const console_command> console_commands();
+
+/// What drivers SHOW and SET without asking whether it makes sense here. SET is accepted and does nothing.
+struct console_parameter {
+  protocol::console_column column; // its name
+  std::string_view value;
+};
+std::span<const console_parameter> console_parameters();
+const console_parameter* find_parameter(std::string_view name);
+
+/// A statement understood: null if there is no such command, or not with these arguments.
+struct console_match {
+  const console_command* command = nullptr;
+  std::vector<std::string> arguments; // the words behind those of the command, as they were written
+};
+console_match match(const protocol::console_statement& statement);
+
+/// The columns of the answer; empty if it has none.
+std::span<const protocol::console_column> columns_of(const console_match& what);
+
+/// One line a command, for HELP.
+std::string console_help();
+
+// -- the functions of SHOW: console_tables.cpp
+// ------------------------------------------------------------------------------
+
+console_rows show_actors(const console_view& view);
+console_rows show_clients(const console_view& view);
+console_rows show_config(const console_view& view);
+console_rows show_databases(const console_view& view);
+console_rows show_lists(const console_view& view);
+console_rows show_nothing(const console_view& view);
+console_rows show_pools(const console_view& view);
+console_rows show_reactors(const console_view& view);
+console_rows show_servers(const console_view& view);
+console_rows show_state(const console_view& view);
+console_rows show_stats(const console_view& view);
+console_rows show_stats_averages(const console_view& view);
+console_rows show_stats_totals(const console_view& view);
+console_rows show_totals(const console_view& view);
+console_rows show_users(const console_view& view);
+console_rows show_version(const console_view& view);
+
+} // namespace pg_edge::actors
