@@ -9,8 +9,7 @@ std::optional<cluster::cancel_key> cancel_registry::add(caf::actor client, bool 
   if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), static_cast<int>(secret.size())) != 1)
     return std::nullopt;
   std::lock_guard guard(mutex_);
-  if (slots_.empty())
-    slots_.emplace_back(); // slot 0 is never given out: a process id of 0 would mean nobody
+  if (slots_.empty()) slots_.emplace_back(); // slot 0 is never given out: a process id of 0 would mean nobody
   std::uint32_t slot = 0;
   if (!free_.empty()) {
     slot = free_.back();
@@ -22,8 +21,7 @@ std::optional<cluster::cancel_key> cancel_registry::add(caf::actor client, bool 
     return std::nullopt;
   }
   auto key = cluster::make_cancel_key(0, 0, slot, secret);
-  if (key)
-    slots_[slot] = {std::move(client), *key};
+  if (key) slots_[slot] = {std::move(client), *key};
   return key;
 }
 
@@ -31,8 +29,7 @@ void cancel_registry::remove(const cluster::cancel_key& key) {
   caf::actor last; // released behind the lock: it may be the client's last handle
   std::lock_guard guard(mutex_);
   const std::uint32_t slot = cluster::slot_of(key.process_id);
-  if (slot == 0 || slot >= slots_.size())
-    return;
+  if (slot == 0 || slot >= slots_.size()) return;
   last = std::move(slots_[slot].client);
   slots_[slot] = {};
   free_.push_back(slot);
@@ -41,8 +38,7 @@ void cancel_registry::remove(const cluster::cancel_key& key) {
 caf::actor cancel_registry::find(std::int32_t process_id, protocol::bytes_view secret) const {
   std::lock_guard guard(mutex_);
   const std::uint32_t slot = cluster::slot_of(process_id);
-  if (slot == 0 || slot >= slots_.size() || !slots_[slot].client)
-    return {};
+  if (slot == 0 || slot >= slots_.size() || !slots_[slot].client) return {};
   return cluster::same_key(slots_[slot].key, process_id, secret) ? slots_[slot].client : caf::actor{};
 }
 

@@ -26,7 +26,8 @@ public:
   const std::string& name() const { return name_; }
 
 private:
-  listening_socket(int fd, std::string name, std::string file) : fd_(fd), name_(std::move(name)), file_(std::move(file)) {}
+  listening_socket(int fd, std::string name, std::string file)
+      : fd_(fd), name_(std::move(name)), file_(std::move(file)) {}
 
   int fd_;
   std::string name_;

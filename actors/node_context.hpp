@@ -1,5 +1,5 @@
-// What every actor of the node may look at: the settings in force, the reactors, who derives keys, and the few tables that
-// connections on different reactors share. It exists so that actors need no global variables.
+// What every actor of the node may look at: the settings in force, the reactors, who derives keys, and the few tables
+// that connections on different reactors share. It exists so that actors need no global variables.
 #pragma once
 
 #include "actors/cancel_registry.hpp"
@@ -35,10 +35,10 @@ public:
   console_actor console;
   node_actor node;
   cancel_registry cancels;
-  protocol::bytes secret;                 // random; salts of users who do not exist hang on it
-  std::atomic<std::uint64_t> next_id{1};  // ids of clients, servers and pools: unique and rising
-  std::atomic<std::int64_t> clients{0};   // connected, logins under way included
-  std::atomic<bool> draining{false};      // no new client is let in
+  protocol::bytes secret;                // random; salts of users who do not exist hang on it
+  std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising
+  std::atomic<std::int64_t> clients{0};  // connected, logins under way included
+  std::atomic<bool> draining{false};     // no new client is let in
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
 private:

@@ -1,5 +1,5 @@
-// Random bytes for nonces, salts and keys. It exists so that a failing source of randomness is handled once: the process
-// must not go on with predictable secrets.
+// Random bytes for nonces, salts and keys. It exists so that a failing source of randomness is handled once: the
+// process must not go on with predictable secrets.
 #pragma once
 
 #include "protocol/bytes.hpp"

@@ -17,8 +17,7 @@ std::optional<server_address> unix_address(const std::string& folder, std::uint1
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string path = folder + "/.s.PGSQL." + std::to_string(port);
-  if (path.size() >= sizeof address.sun_path)
-    return std::nullopt;
+  if (path.size() >= sizeof address.sun_path) return std::nullopt;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   std::memcpy(&result.address, &address, sizeof address);
   result.length = sizeof address;
@@ -74,8 +73,7 @@ resolved_host look_up(const std::string& host, std::uint16_t port) {
     return result;
   }
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-    if (one->ai_addrlen > sizeof(sockaddr_storage))
-      continue;
+    if (one->ai_addrlen > sizeof(sockaddr_storage)) continue;
     server_address address;
     std::memcpy(&address.address, one->ai_addr, one->ai_addrlen);
     address.length = one->ai_addrlen;
@@ -84,8 +82,7 @@ resolved_host look_up(const std::string& host, std::uint16_t port) {
     result.addresses.push_back(std::move(address));
   }
   ::freeaddrinfo(found);
-  if (result.addresses.empty())
-    result.error = "\"" + host + "\" has no address";
+  if (result.addresses.empty()) result.error = "\"" + host + "\" has no address";
   return result;
 }
 

@@ -1,5 +1,5 @@
-// Host names to addresses, away from the reactors because getaddrinfo() waits. Addresses in numbers and Unix sockets need
-// no resolver: literal_address().
+// Host names to addresses, away from the reactors because getaddrinfo() waits. Addresses in numbers and Unix sockets
+// need no resolver: literal_address().
 #pragma once
 
 #include "actors/messages.hpp"

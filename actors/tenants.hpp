@@ -1,5 +1,5 @@
-// Finds the pool of a client: the one actor that knows all tenants, an actor for each tenant that knows its pools, and an
-// actor for each pool, its steward, which hands the pool's permits to its shares. They are made when first used.
+// Finds the pool of a client: the one actor that knows all tenants, an actor for each tenant that knows its pools, and
+// an actor for each pool, its steward, which hands the pool's permits to its shares. They are made when first used.
 #pragma once
 
 #include "actors/messages.hpp"

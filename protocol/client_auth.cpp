@@ -37,10 +37,8 @@ client_auth::step client_auth::begin() {
 }
 
 client_auth::step client_auth::answer(bytes_view body) {
-  if (state_ == state::awaits_final)
-    return scram_final(body);
-  if (state_ != state::awaits_answer)
-    return violated("an answer that nothing asked for");
+  if (state_ == state::awaits_final) return scram_final(body);
+  if (state_ != state::awaits_answer) return violated("an answer that nothing asked for");
   switch (who_.method) {
   case auth_method::cleartext:
     return answer_cleartext(body);
@@ -60,8 +58,7 @@ client_auth::step client_auth::answer_cleartext(bytes_view body) {
     return finish(kind != secret_kind::none && verify_cleartext(who_.secret, who_.user, given->password),
                   kind == secret_kind::none ? "no such user" : "wrong password");
   const auto verifier = parse_verifier(who_.secret);
-  if (!verifier)
-    return finish(false, "malformed verifier");
+  if (!verifier) return finish(false, "malformed verifier");
   password_.assign(given->password);
   salt_ = verifier->salt;
   iterations_ = verifier->iterations;
@@ -71,11 +68,9 @@ client_auth::step client_auth::answer_cleartext(bytes_view body) {
 
 client_auth::step client_auth::answer_md5(bytes_view body) {
   const auto given = decode<password_message>(body);
-  if (!given)
-    return violated("malformed password message");
+  if (!given) return violated("malformed password message");
   const secret_kind kind = classify_secret(who_.secret);
-  if (kind == secret_kind::scram)
-    return finish(false, "md5 asked for, SCRAM verifier stored");
+  if (kind == secret_kind::scram) return finish(false, "md5 asked for, SCRAM verifier stored");
   // An unknown user costs the same hash as a known one.
   const std::string secret = kind == secret_kind::none ? std::string("unknown") : who_.secret;
   const bool right = verify_md5(secret, who_.user, salt4_, given->password);
@@ -84,10 +79,8 @@ client_auth::step client_auth::answer_md5(bytes_view body) {
 
 client_auth::step client_auth::begin_scram(bytes_view body) {
   const auto first = decode<sasl_initial_response>(body);
-  if (!first || !first->response)
-    return violated("malformed SASL initial response");
-  if (first->mechanism != scram_mechanism)
-    return violated("SASL mechanism that was not offered");
+  if (!first || !first->response) return violated("malformed SASL initial response");
+  if (first->mechanism != scram_mechanism) return violated("SASL mechanism that was not offered");
   client_first_.assign(*first->response);
   switch (classify_secret(who_.secret)) {
   case secret_kind::scram:
@@ -108,19 +101,16 @@ client_auth::step client_auth::keys(bytes_view salted_password) {
     const auto verifier = parse_verifier(who_.secret);
     return finish(verifier && matches_verifier(*verifier, salted_password), "wrong password");
   }
-  if (state_ != state::awaits_verifier)
-    return violated("keys that nothing asked for");
+  if (state_ != state::awaits_verifier) return violated("keys that nothing asked for");
   password_.clear();
-  if (salted_password.empty())
-    return scram_first(mock_verifier(node_secret_, who_.user, who_.iterations));
+  if (salted_password.empty()) return scram_first(mock_verifier(node_secret_, who_.user, who_.iterations));
   return scram_first(make_verifier(salted_password, salt_, iterations_));
 }
 
 client_auth::step client_auth::scram_first(scram_verifier verifier) {
   scram_.emplace(std::move(verifier), nonce_);
   const scram_step reply = scram_->client_first(client_first_);
-  if (reply.error != scram_error::none)
-    return violated(std::string(explain(reply.error).text));
+  if (reply.error != scram_error::none) return violated(std::string(explain(reply.error).text));
   state_ = state::awaits_final;
   step result;
   append(result.send, authentication_sasl_continue{reply.reply});
@@ -129,13 +119,11 @@ client_auth::step client_auth::scram_first(scram_verifier verifier) {
 
 client_auth::step client_auth::scram_final(bytes_view body) {
   const auto given = decode<sasl_response>(body);
-  if (!given)
-    return violated("malformed SASL response");
+  if (!given) return violated("malformed SASL response");
   const scram_step reply = scram_->client_final(given->data);
   if (reply.error == scram_error::wrong_proof)
     return finish(false, classify_secret(who_.secret) == secret_kind::none ? "no such user" : "wrong password");
-  if (reply.error != scram_error::none)
-    return violated(std::string(explain(reply.error).text));
+  if (reply.error != scram_error::none) return violated(std::string(explain(reply.error).text));
   step result = finish(true, {});
   append(result.send, authentication_sasl_final{reply.reply});
   return result;

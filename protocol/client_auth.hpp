@@ -19,7 +19,7 @@ class client_auth {
 public:
   struct identity {
     std::string user;
-    std::string secret;     // as stored; empty: no such user, or one that cannot log in by password
+    std::string secret; // as stored; empty: no such user, or one that cannot log in by password
     auth_method method = auth_method::scram;
     int iterations = scram_default_iterations;
   };

@@ -53,7 +53,8 @@ struct server_step {
 server_step from_server(server_session& server, client_session* client, bytes_view in, gather& to_client,
                         gather& to_server);
 
-/// Sends what tells whether the server has ignored a Sync during a COPY or will still answer it. For the rules' own use.
+/// Sends what tells whether the server has ignored a Sync during a COPY or will still answer it. For the rules' own
+/// use.
 void probe_stray_sync(server_session& server, gather& to_server);
 
 /// Whether the server may be given back as far as both halves know.

@@ -634,7 +634,8 @@ private:
     parameter_values_ptr want = s_.values;
     if (c_->startup_values)
       for (const auto& [name, value] : *c_->startup_values)
-        if (due(name) && follows_client(name) && (!s_.values || s_.values->get(name) != value)) want = with(want, name, value);
+        if (due(name) && follows_client(name) && (!s_.values || s_.values->get(name) != value))
+          want = with(want, name, value);
     startup_profile again;
     if (c_->profile)
       for (const auto& item : c_->profile->gucs)
@@ -657,8 +658,7 @@ private:
 server_step from_server(server_session& server, client_session* client, bytes_view in, gather& to_client,
                         gather& to_server) {
   server_step result = server_side(server, client, in, to_client, to_server).run();
-  if (server.rules != nullptr)
-    server.rules->counts->server_bytes += result.consumed;
+  if (server.rules != nullptr) server.rules->counts->server_bytes += result.consumed;
   return result;
 }
 

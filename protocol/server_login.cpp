@@ -60,8 +60,7 @@ server_login::step server_login::message(char type, bytes_view body) {
     }
     return fail("BackendKeyData out of place");
   case 'Z':
-    if (state_ != state::awaits_ready)
-      return fail("ReadyForQuery out of place");
+    if (state_ != state::awaits_ready) return fail("ReadyForQuery out of place");
     state_ = state::over;
     return {verdict::done, {}, {}};
   default:
@@ -73,8 +72,7 @@ server_login::step server_login::authentication(bytes_view body) {
   reader in(body);
   const std::uint32_t what = in.u32();
   const bytes_view rest = in.rest();
-  if (!in.ok())
-    return fail("malformed authentication request");
+  if (!in.ok()) return fail("malformed authentication request");
   step result;
   if (what == auth_ok && (state_ == state::awaits_request || state_ == state::awaits_ok)) {
     state_ = state::awaits_ready;
@@ -92,15 +90,13 @@ server_login::step server_login::authentication(bytes_view body) {
     state_ = state::awaits_ok;
     return {};
   }
-  if (state_ != state::awaits_request)
-    return fail("authentication request out of place");
+  if (state_ != state::awaits_request) return fail("authentication request out of place");
   const secret_kind kind = classify_secret(secret_);
   if (what != auth_cleartext && what != auth_md5 && what != auth_sasl)
     return fail("the server asks for authentication method " + std::to_string(what) + ", which is not supported");
   if (kind == secret_kind::none)
     return fail("the server asks for a password and none is configured for user \"" + user_ + "\"");
-  if (what == auth_sasl)
-    return begin_sasl(rest);
+  if (what == auth_sasl) return begin_sasl(rest);
   state_ = state::awaits_ok;
   if (what == auth_cleartext) {
     if (kind != secret_kind::plain)
@@ -109,8 +105,7 @@ server_login::step server_login::authentication(bytes_view body) {
     return result;
   }
   const bytes response = md5_response(secret_, user_, rest);
-  if (response.empty())
-    return fail("the server asks for an md5 password, which the configured secret cannot give");
+  if (response.empty()) return fail("the server asks for an md5 password, which the configured secret cannot give");
   append(result.send, password_message{response});
   return result;
 }
@@ -122,8 +117,7 @@ server_login::step server_login::begin_sasl(bytes_view mechanisms) {
   bool offered = false;
   for (bytes_view name = in.cstring(); in.ok() && !name.empty(); name = in.cstring())
     offered |= name == scram_mechanism;
-  if (!in.ok() || !offered)
-    return fail("the server offers no SASL mechanism that is supported");
+  if (!in.ok() || !offered) return fail("the server offers no SASL mechanism that is supported");
   scram_.emplace(nonce_);
   const bytes first = scram_->client_first();
   step result;
@@ -133,11 +127,9 @@ server_login::step server_login::begin_sasl(bytes_view mechanisms) {
 }
 
 server_login::step server_login::keys(bytes_view salted_password) {
-  if (state_ != state::awaits_keys)
-    return fail("keys out of place");
+  if (state_ != state::awaits_keys) return fail("keys out of place");
   const scram_step reply = scram_->client_final(derive_keys(salted_password));
-  if (reply.error != scram_error::none)
-    return fail(std::string(explain(reply.error).text));
+  if (reply.error != scram_error::none) return fail(std::string(explain(reply.error).text));
   state_ = state::awaits_final;
   step result;
   append(result.send, sasl_response{reply.reply});

@@ -39,7 +39,8 @@ public:
   const bytes& salt() const;
   int iterations() const;
 
-  // -- results ---------------------------------------------------------------------------------------------------------
+  // -- results
+  // ---------------------------------------------------------------------------------------------------------
   const parameter_values_ptr& values() const { return values_; }
   std::int32_t process_id() const { return process_id_; }
   const bytes& cancel_secret() const { return cancel_secret_; }

@@ -116,7 +116,7 @@ struct owed_reply {
   std::uint32_t statement_index = 0; // which statement of a query string is next to complete
   std::uint32_t copy_ends = 0;       // CopyDone or CopyFail sent for it before the server asked
   std::uint64_t epoch = 0;           // of a Parse without a name: its generation
-  std::uint64_t batch = 0; // the server's batch in which it was sent
+  std::uint64_t batch = 0;           // the server's batch in which it was sent
   statement_ptr subject;
   text_effects_ptr effects;
   std::unique_ptr<map_undo> undo;
@@ -211,19 +211,19 @@ struct server_session {
   batch_retry retry;
 
   char transaction_status = 'I';
-  bool skipping = false;             // after an error in a batch: the server ignores all up to Sync
-  bool copy_in = false;              // the server takes CopyData
-  bool copy_both = false;            // replication
+  bool skipping = false;  // after an error in a batch: the server ignores all up to Sync
+  bool copy_in = false;   // the server takes CopyData
+  bool copy_both = false; // replication
   stray_sync stray = stray_sync::none;
-  std::uint64_t batch = 1;           // rises with every Sync or simple query sent
-  std::uint64_t unnamed_client = 0;  // whose unnamed statement the server holds; 0: none, or it is not known whose
+  std::uint64_t batch = 1;          // rises with every Sync or simple query sent
+  std::uint64_t unnamed_client = 0; // whose unnamed statement the server holds; 0: none, or it is not known whose
   std::uint64_t unnamed_generation = 0;
   std::uint64_t unnamed_batch = 0; // sent in this batch and not yet confirmed; 0: confirmed
   bool unlistened = false;         // UNLISTEN * was done, in a transaction that may still be rolled back
-  bool reset_all_pending = false; // a RESET was done: the client's start-up values are due
+  bool reset_all_pending = false;  // a RESET was done: the client's start-up values are due
   std::vector<std::string> reset_pending;
   bytes own_error;              // body of the ErrorResponse to the pooler's own query
-  bool fatal_seen = false;             // the server announced its end in its own words
+  bool fatal_seen = false;      // the server announced its end in its own words
   bool own_resets_all = false;  // that query contains RESET ALL
   bool pop_after_frame = false; // the reply is complete when the present frame is
   std::uint32_t frame_left = 0; // of the present frame to the client

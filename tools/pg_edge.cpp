@@ -34,7 +34,8 @@ transaction; QUIT, or a second TERM or INT, at once; HUP read FILE again.
 enum exit_code { fine = 0, failed = 1, wrong_usage = 2 };
 
 int wrong(const std::string& what) {
-  std::cerr << "pg_edge: " << what << "\n" << "Try pg_edge --help.\n";
+  std::cerr << "pg_edge: " << what << "\n"
+            << "Try pg_edge --help.\n";
   return wrong_usage;
 }
 
@@ -42,8 +43,7 @@ int check(const std::string& file) {
   const config::load_result loaded = config::load_file(file);
   for (const config::problem& problem : loaded.problems)
     std::cerr << config::to_string(problem) << "\n";
-  if (!loaded.value)
-    return failed;
+  if (!loaded.value) return failed;
   std::string error;
   if (!actors::make_node_settings(loaded.value, error)) {
     std::cerr << file << ": error: " << error << "\n";
@@ -55,8 +55,7 @@ int check(const std::string& file) {
 
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  if (!in)
-    return std::nullopt;
+  if (!in) return std::nullopt;
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();
@@ -91,8 +90,7 @@ int serve(const std::string& file) {
   const config::load_result loaded = config::load_file(file);
   for (const config::problem& problem : loaded.problems)
     std::cerr << config::to_string(problem) << "\n";
-  if (!loaded.value)
-    return failed;
+  if (!loaded.value) return failed;
   sigset_t signals;
   sigemptyset(&signals);
   for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP})
@@ -100,8 +98,7 @@ int serve(const std::string& file) {
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr); // before any thread is made: they inherit it
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
-  if (loaded.value->verbose > 0)
-    actors::set_log_level(actors::level::debug);
+  if (loaded.value->verbose > 0) actors::set_log_level(actors::level::debug);
   actors::node node(file, loaded.value);
   std::vector<std::string> errors;
   if (!node.start(errors)) {
@@ -136,8 +133,7 @@ int serve(const std::string& file) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.empty())
-    return wrong("nothing to do");
+  if (words.empty()) return wrong("nothing to do");
   if (words[0] == "--help" || words[0] == "-h") {
     std::cout << usage;
     return fine;
@@ -146,13 +142,9 @@ int main(int argc, char** argv) {
     std::cout << "pg_edge " << PG_EDGE_VERSION << "\n";
     return fine;
   }
-  if (words.size() != 2)
-    return wrong(words[0] + " takes one file");
-  if (words[0] == "--config")
-    return serve(words[1]);
-  if (words[0] == "check")
-    return check(words[1]);
-  if (words[0] == "import-pgbouncer")
-    return import_pgbouncer(words[1]);
+  if (words.size() != 2) return wrong(words[0] + " takes one file");
+  if (words[0] == "--config") return serve(words[1]);
+  if (words[0] == "check") return check(words[1]);
+  if (words[0] == "import-pgbouncer") return import_pgbouncer(words[1]);
   return wrong("unknown command " + words[0]);
 }
