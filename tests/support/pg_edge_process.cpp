@@ -115,9 +115,12 @@ std::string simple_toml(const std::string& settings, const std::string& tables) 
   for (const char* database : known_databases)
     toml += std::string("[databases.") + database + "]\nhost = \"127.0.0.1\"\nport = {postgres_port}\ndbname = \"" +
             database + "\"\n\n";
-  toml += "[users.postgres]\npassword = \"\"\n";
-  for (const known_user& user : known_users)
-    toml += std::string("[users.") + user.name + "]\npassword = \"" + user.password + "\"\n";
+  toml += "[users.postgres]\n";
+  for (const known_user& user : known_users) {
+    toml += std::string("[users.") + user.name + "]\n";
+    // An empty password is an error of the configuration, since it is one nobody can log in with.
+    if (*user.password != '\0') toml += std::string("password = \"") + user.password + "\"\n";
+  }
   return toml + "\n" + tables;
 }
 
