@@ -118,7 +118,7 @@ std::string simple_toml(const std::string& settings, const std::string& tables) 
   toml += "[users.postgres]\n";
   for (const known_user& user : known_users) {
     toml += std::string("[users.") + user.name + "]\n";
-    // An empty password is an error of the configuration, since it is one nobody can log in with.
+    // An empty password is an error of the configuration; one left out is none.
     if (*user.password != '\0') toml += std::string("password = \"") + user.password + "\"\n";
   }
   return toml + "\n" + tables;
