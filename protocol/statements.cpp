@@ -42,7 +42,8 @@ statement_ptr statement_cache::intern(bytes_view text, std::string_view sql_type
   made->sql_types.assign(sql_types);
   made->has_sql_types = has_sql_types;
   made->effects = effects_of(made->query(), false);
-  if (by_text_.size() >= sweep_at_) sweep();
+  if (by_text_.size() >= sweep_at_ || text_bytes_ >= sweep_at_bytes_) sweep();
+  text_bytes_ += key.size();
   by_text_.emplace(std::move(key), made);
   return made;
 }
@@ -60,8 +61,13 @@ std::size_t statement_cache::size() const {
 
 void statement_cache::sweep() {
   // Only the cache still holds it: no client and no server knows it any more.
-  std::erase_if(by_text_, [](const auto& item) { return item.second.use_count() == 1; });
+  std::erase_if(by_text_, [this](const auto& item) {
+    if (item.second.use_count() > 1) return false;
+    text_bytes_ -= item.first.size();
+    return true;
+  });
   sweep_at_ = by_text_.size() * 2 + 64;
+  sweep_at_bytes_ = text_bytes_ * 2 + sweep_bytes;
 }
 
 std::uint64_t next_parse_epoch() {

@@ -66,11 +66,16 @@ public:
   std::size_t size() const;
 
 private:
+  /// Texts that nobody uses any more may amount to this before they are looked for.
+  static constexpr std::size_t sweep_bytes = 1024 * 1024;
+
   void sweep();
 
   mutable std::mutex mutex_;
   std::unordered_map<std::string, statement_ptr> by_text_;
   std::size_t sweep_at_ = 64;
+  std::size_t text_bytes_ = 0; // of all keys
+  std::size_t sweep_at_bytes_ = sweep_bytes;
 };
 
 /// A moment in the pool's life: rises with every Parse of any client, so that "parsed after" has a meaning.
