@@ -65,6 +65,9 @@ bool client::on_first_bytes() {
     return false;
   case protocol::first_bytes::http:
     write(http_answer);
+    // Closing with bytes unread sends a reset, which can overtake the answer.
+    char unread[16 * 1024];
+    static_cast<void>(::recv(socket_.fd(), unread, sizeof unread, MSG_DONTWAIT));
     leave("HTTP on the Postgres port");
     return false;
   default:
