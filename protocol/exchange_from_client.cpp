@@ -175,6 +175,7 @@ private:
 
   client_verdict with_server(const frame_header& header, bytes_view rest) {
     if (too_far_ahead() && header.type != 'X') return wait();
+    if (reset_unsettled() && std::string_view("dcfHX").find(header.type) == std::string_view::npos) return wait();
     if (s_->skipping && header.type != 'S' && header.type != 'X') return swallow(header); // the server would ignore it
     switch (header.type) {
     case 'Q':
@@ -376,7 +377,14 @@ private:
     return false;
   }
 
+  /// The server has the client's unnamed statement from this batch, or will not come to use it.
+  bool unnamed_is_of_this_batch() const {
+    return s_->unnamed_client == c_.id && s_->unnamed_generation == c_.extras->unnamed_generation &&
+           s_->unnamed_batch == s_->batch;
+  }
+
   bool unnamed_unsettled() const {
+    if (c_.extras && c_.extras->unnamed_names && !s_->owed.empty() && !unnamed_is_of_this_batch()) return true;
     return c_.extras && s_->unnamed_client == c_.id && s_->unnamed_batch != 0 && s_->unnamed_batch != s_->batch;
   }
 
@@ -527,7 +535,6 @@ private:
     const bool whole = header.total() <= whole_query_limit;
     const std::size_t seen = std::min(header.total(), whole_query_limit);
     if (rest.size() < seen) return more();
-    if (reset_unsettled()) return wait();
     text_effects_ptr effects;
     if (sharing() || c_.custom_startup) {
       const std::string_view sql = text_of(rest.substr(0, seen));
@@ -550,10 +557,7 @@ private:
   void begin_query(text_effects_ptr effects) {
     if (effects && effects->leaves_state) s_->dirt.other = true;
     s_->unnamed_client = 0; // a simple query destroys the unnamed statement
-    if (c_.extras) {
-      c_.extras->unnamed.clear();
-      c_.extras->unnamed_generation = 0;
-    }
+    forget_unnamed();
     note_effects(owe(reply_kind::query), std::move(effects));
     c_.in_batch = false; // a simple query ends what extended messages have begun
     s_->batch++;
@@ -589,7 +593,7 @@ private:
   client_verdict parse_unnamed(const frame_header& header, bytes_view rest) {
     const bool whole = header.total() <= kept_unnamed_limit;
     if (whole && rest.size() < header.total()) return more();
-    if (unnamed_unsettled() || reset_unsettled()) return wait();
+    if (unnamed_unsettled()) return wait();
     const bytes_view text =
         whole && header.body() > 0 ? rest.substr(frame_header_size + 1, header.body() - 1) : bytes_view{};
     const std::string_view sql = text.substr(0, text.find('\0'));
@@ -605,6 +609,7 @@ private:
     std::unique_ptr<map_undo> undo = first ? nullptr : undo_unnamed(extras);
     extras.unnamed.clear();
     extras.unnamed_effects = nullptr;
+    extras.unnamed_names = names;
     extras.unnamed_generation = next_parse_epoch();
     if (text.empty()) {
       owe_unnamed_parse(std::move(undo));
@@ -612,11 +617,8 @@ private:
     }
     if (interesting) {
       if (names) {
-        const rewritten_sql now = rewrite(sql, scanned);
-        extras.unnamed = now.sql;
-        extras.unnamed.append(text.substr(sql.size()));
-        extras.unnamed_effects = now.effects;
-        write_message(to_server_, 'P', {nul, extras.unnamed});
+        extras.unnamed.assign(text);
+        write_rewritten_unnamed(sql, scanned);
         owe_unnamed_parse(std::move(undo));
         return swallow(header);
       }
@@ -627,17 +629,30 @@ private:
     return forward(header);
   }
 
+  /// `sql` is the client's present unnamed text, or a copy of it.
+  void write_rewritten_unnamed(std::string_view sql, const scan_result& scanned) {
+    client_extras& extras = *c_.extras;
+    const rewritten_sql now = rewrite(sql, scanned);
+    extras.unnamed_effects = now.effects;
+    write_message(to_server_, 'P', {nul, now.sql, bytes_view(extras.unnamed).substr(extras.unnamed.find('\0'))});
+  }
+
   /// Should the Parse be skipped because of an error before it, the statement before it lives on.
   static std::unique_ptr<map_undo> undo_unnamed(client_extras& extras) {
     auto undo = std::make_unique<map_undo>();
     undo->unnamed = std::move(extras.unnamed);
     undo->unnamed_generation = extras.unnamed_generation;
+    undo->unnamed_names = extras.unnamed_names;
     undo->unnamed_effects = extras.unnamed_effects;
     return undo;
   }
 
   void owe_unnamed_parse(std::unique_ptr<map_undo> undo, bool ours = false) {
-    owed_reply& reply = owe(reply_kind::parse, ours);
+    owe_unnamed(reply_kind::parse, std::move(undo), ours);
+  }
+
+  void owe_unnamed(reply_kind kind, std::unique_ptr<map_undo> undo, bool ours = false) {
+    owed_reply& reply = owe(kind, ours);
     reply.epoch = c_.extras->unnamed_generation;
     reply.undo = std::move(undo);
     s_->unnamed_client = c_.id;
@@ -651,7 +666,7 @@ private:
     reader body(rest.substr(frame_header_size, header.body()));
     const bytes_view name = body.cstring();
     const bytes_view text = body.rest();
-    if (unsettled(name) || reset_unsettled()) return wait();
+    if (unsettled(name)) return wait();
     ++counts().client_parses;
     c_.in_batch = true;
     if (!body.ok() || text.find('\0') == bytes_view::npos) {
@@ -663,7 +678,9 @@ private:
     const std::uint64_t epoch = next_parse_epoch();
     auto undo = rename(name, {what, epoch});
     server_statements::entry* entry = s_->statements.use(*what);
-    if (usable(entry) && what->verified && s_->transaction_status != 'E') {
+    // Only the server knows whether an earlier batch will have aborted the transaction, in which Parse is refused.
+    const bool settled = s_->owed.empty() || s_->owed.front().batch == s_->batch;
+    if (usable(entry) && what->verified && settled && s_->transaction_status != 'E') {
       answer_here(reply_kind::local_parse, std::move(undo));
       return swallow(header);
     }
@@ -722,7 +739,7 @@ private:
     const bool look_at_name = sharing() && name_end != bytes_view::npos;
     const bytes_view name = look_at_name ? body.substr(portal_end + 1, name_end - portal_end - 1) : bytes_view{};
     client_statement* named = look_at_name && !name.empty() ? known(name) : nullptr;
-    if (reset_unsettled() || (look_at_name && (name.empty() ? unnamed_unsettled() : unsettled(name)))) return wait();
+    if (look_at_name && (name.empty() ? unnamed_unsettled() : unsettled(name))) return wait();
     if (named != nullptr && doubtful(*named) && rest.size() < header.total() && header.total() <= retry_limit)
       return more(); // it may have to be kept
     ++counts().binds;
@@ -797,6 +814,13 @@ private:
   void bring_unnamed() {
     client_extras* extras = c_.extras.get();
     const std::uint64_t generation = extras == nullptr ? 0 : extras->unnamed_generation;
+    if (generation != 0 && extras->unnamed_names && !unnamed_is_of_this_batch()) {
+      ++counts().server_parses;
+      const bytes text = extras->unnamed;
+      const std::string_view sql(text.c_str());
+      write_rewritten_unnamed(sql, scan(sql, false, standard_strings()));
+      return owe_unnamed_parse(nullptr, true);
+    }
     if (generation != 0 && s_->unnamed_client == c_.id && s_->unnamed_generation == generation) return;
     if (generation != 0 && !extras->unnamed.empty()) {
       ++counts().server_parses;
@@ -864,9 +888,11 @@ private:
         answer_here(reply_kind::local_close, rename(name, {}));
         return swallow(header);
       }
-      if (name.empty())
-        forget_unnamed();
-      else if (name.starts_with(statement_prefix)) {
+      if (name.empty()) {
+        close_unnamed();
+        return forward(header);
+      }
+      if (name.starts_with(statement_prefix)) {
         answer_here(reply_kind::local_close, nullptr); // the pooler's own: not the client's to close
         return swallow(header);
       }
@@ -875,12 +901,22 @@ private:
     return forward(header);
   }
 
+  /// Like a Parse of a statement that is none: it may be skipped too.
+  void close_unnamed() {
+    client_extras& extras = c_.more();
+    const bool first = s_->owed.empty() || s_->owed.back().flushes();
+    std::unique_ptr<map_undo> undo = first ? nullptr : undo_unnamed(extras);
+    forget_unnamed();
+    extras.unnamed_generation = next_parse_epoch();
+    owe_unnamed(reply_kind::close, std::move(undo));
+  }
+
   void forget_unnamed() {
-    if (c_.extras) {
-      c_.extras->unnamed.clear();
-      c_.extras->unnamed_generation = 0;
-    }
-    if (s_ != nullptr) s_->unnamed_client = 0;
+    if (!c_.extras) return;
+    c_.extras->unnamed.clear();
+    c_.extras->unnamed_names = false;
+    c_.extras->unnamed_effects = nullptr;
+    c_.extras->unnamed_generation = 0;
   }
 
   /// Outside a transaction there is no portal, and statements are known by the client's list alone.

@@ -145,7 +145,7 @@ private:
     case '2':
       return bind_complete(header);
     case '3':
-      return reply(header, {reply_kind::close}, true);
+      return close_complete(header);
     case 't':
       return parameter_description(header, rest);
     case 'n':
@@ -233,6 +233,12 @@ private:
     reply(header, {reply_kind::parse}, true);
   }
 
+  void close_complete(const frame_header& header) {
+    if (!expects({reply_kind::close}, header.type)) return;
+    if (!s_.owed.front().subject) confirm(s_.owed.front());
+    reply(header, {reply_kind::close}, true);
+  }
+
   void confirm(const owed_reply& reply) {
     if (!reply.subject) {
       const bool unnamed = reply.epoch != 0 && reply.epoch == s_.unnamed_generation;
@@ -313,9 +319,11 @@ private:
     const bool kept = s_.retry.now == batch_retry::stage::complete || s_.retry.now == batch_retry::stage::recording;
     const bool second_try = kept && c_ != nullptr && s_.transaction_status == 'I' && is_stale_plan(body);
     s_.unlistened = false;
-    if (sync > 0) forget_failed_unnamed(s_.owed.front());
+    const bool unnamed_failed = sync > 0 && is_unnamed_parse(s_.owed.front());
+    if (unnamed_failed) s_.owed.front().undo = nullptr; // it was not skipped
     for (std::size_t i = sync; i > 0; --i)
       take_back(s_.owed.at(i - 1));
+    if (unnamed_failed) forget_unnamed(s_.owed.front().epoch);
     for (std::size_t i = 0; i < sync; ++i)
       s_.owed.pop();
     if (second_try) begin_second_try();
@@ -337,10 +345,14 @@ private:
   }
 
   /// A Parse without a name that fails leaves none behind.
-  void forget_failed_unnamed(const owed_reply& reply) {
-    const bool theirs = reply.kind == reply_kind::parse && !reply.subject && !reply.ours && reply.epoch != 0;
-    if (!theirs || c_ == nullptr || !c_->extras || c_->extras->unnamed_generation != reply.epoch) return;
+  static bool is_unnamed_parse(const owed_reply& reply) {
+    return reply.kind == reply_kind::parse && !reply.subject && !reply.ours && reply.epoch != 0;
+  }
+
+  void forget_unnamed(std::uint64_t generation) {
+    if (c_ == nullptr || !c_->extras || c_->extras->unnamed_generation != generation) return;
     c_->extras->unnamed.clear();
+    c_->extras->unnamed_names = false;
     c_->extras->unnamed_effects = nullptr;
     c_->extras->unnamed_generation = 0;
   }
@@ -352,8 +364,8 @@ private:
       if (entry != nullptr && entry->batch == reply.batch) s_.statements.erase(*reply.subject);
     } else if (reply.kind == reply_kind::execute && reply.ours && reply.subject) {
       s_.statements.erase(*reply.subject);
-    } else if (reply.kind == reply_kind::parse) {
-      s_.unnamed_client = 0;
+    } else if (reply.kind == reply_kind::parse || (reply.kind == reply_kind::close && reply.epoch != 0)) {
+      s_.unnamed_client = 0; // whosever it was may be there still
     } else if (reply.kind == reply_kind::close && reply.ours && reply.subject) {
       s_.statements.erase(*reply.subject);
       s_.statements.add(reply.subject).stale = true; // still there, and of unknown age
@@ -363,6 +375,7 @@ private:
       if (extras.unnamed_generation != reply.epoch) return;
       extras.unnamed = std::move(reply.undo->unnamed);
       extras.unnamed_generation = reply.undo->unnamed_generation;
+      extras.unnamed_names = reply.undo->unnamed_names;
       extras.unnamed_effects = reply.undo->unnamed_effects;
     } else if (reply.undo && c_ != nullptr) {
       client_statements& map = c_->more().statements;
@@ -534,7 +547,15 @@ private:
     if (reply.ours && !reply.release_ready) return own_ready(header, reply.kind == reply_kind::query);
     client_sees_batch();
     if (!reply.release_ready && restore_after_reset(header, status)) return;
+    if (status != 'I' && c_ != nullptr && c_->statements_only) return refuse_transaction(header);
     finish_reply(header);
+  }
+
+  /// The ReadyForQuery is kept back, so that the refusal is the answer to what opened the transaction.
+  void refuse_transaction(const frame_header& header) {
+    pop_and_pass(header, false);
+    step_.transaction_refused = true;
+    stop_ = true;
   }
 
   /// A COPY that failed before it read the Sync it was expected to ignore: the server answers that one after all.
@@ -594,6 +615,14 @@ private:
     offer();
   }
 
+  /// From here on the client's younger names mean a new statement of the same text. The old one keeps its stale plan on
+  /// the server, so that clients that prepared it before the change go on to get Postgres's own error.
+  void renew(const server_statements::entry& entry) {
+    const statement_ptr fresh = c_->rules->cache->renew(entry.what);
+    for (auto& [name, named] : c_->more().statements)
+      if (named.what == entry.what && named.parsed_at > entry.validated_at) named.what = fresh;
+  }
+
   /// The batch met a plan whose result type had changed before this client prepared it: the statement is prepared anew
   /// and the batch sent again. Nothing of it was executed, and the client has seen nothing.
   void replay(const frame_header& header) {
@@ -602,9 +631,7 @@ private:
     retry.now = batch_retry::stage::off;
     if (c_ == nullptr) return;
     retry.replaying.swap(retry.batch);
-    if (server_statements::entry* entry = s_.statements.find(*retry.subject)) {
-      entry->stale = true;
-    }
+    if (const server_statements::entry* entry = s_.statements.find(*retry.subject)) renew(*entry);
     retry.subject = nullptr;
     const client_step again = from_client(*c_, &s_, retry.replaying, to_server_, to_client_);
     if (again.consumed != retry.replaying.size()) broken("a batch could not be sent again");

@@ -57,6 +57,7 @@ struct client_extras {
   client_statements statements;
   bytes unnamed; // body of the last unnamed Parse behind the name; empty: none
   std::uint64_t unnamed_generation = 0;
+  bool unnamed_names = false; // its text names prepared statements: what they mean is looked up when it is bound
   text_effects_ptr unnamed_effects;
   text_effects_ptr bound_effects; // of the statement bound last that has some ...
   std::string bound_portal;       // ... and the portal it is bound to
@@ -75,6 +76,7 @@ struct client_session {
   bool frame_forward = false;   // ... and whether they go to the server
   bool in_batch = false;        // extended messages since the last Sync
   bool skip_until_sync = false; // an error was answered here, without a server
+  bool statements_only = false; // statement mode: no transaction may stay open
 
   client_extras& more() {
     if (!extras) extras = std::make_unique<client_extras>();
@@ -104,6 +106,7 @@ struct map_undo {
   client_statement before; // `what` null: the name was unknown
   bytes unnamed;
   std::uint64_t unnamed_generation = 0;
+  bool unnamed_names = false;
   text_effects_ptr unnamed_effects;
 };
 

@@ -39,6 +39,8 @@ std::string raw(char type, std::string_view body);
 /// One line a message: "1", "Z I", "D tag", "C SELECT 1", "E 26000 text", with "S name=value". What is not a whole
 /// message stands at the end as "+ n bytes".
 std::vector<std::string> lines_of(std::string_view bytes);
+/// The same for what a client sent.
+std::vector<std::string> requests_of(std::string_view bytes);
 std::string joined(const std::vector<std::string>& lines);
 /// As compared with the oracle: ParameterStatus is left out and what it said stands behind each ReadyForQuery; names in
 /// errors are "?", since those of shared statements are the pooler's.

@@ -237,6 +237,22 @@ BOOST_AUTO_TEST_CASE(B084_deallocate_by_sql) {
          b("s1") + e() + s(), b("s2") + e() + s()});
 }
 
+BOOST_AUTO_TEST_CASE(B084_names_are_those_of_when_it_is_bound) {
+  check({p("", "DEALLOCATE s1") + s(), p("s1", "SELECT 'a'") + s(), b("") + e() + s(), b("s1") + e() + s()});
+  check({p("s1", "SELECT 'a'") + s(), p("", "EXECUTE s1") + s(), cs("s1") + p("s1", "SELECT 'b'") + s(),
+         b("") + e() + s(), b("") + e() + s()});
+}
+
+BOOST_AUTO_TEST_CASE(B089_what_follows_an_unnamed_parse_that_fails) {
+  check({p("", "SELECT 'a'") + s(), p("", "SELEC 1") + p("", "SELECT 'b'") + s(), b("") + e() + s()});
+  check({p("", "SELECT 'a'") + s(), b("nothing") + cs("") + p("", "SELECT 'b'") + s() + b("") + e() + s()});
+}
+
+BOOST_AUTO_TEST_CASE(B086_a_pipelined_parse_in_a_transaction_that_has_failed) {
+  check({p("s1", "SELECT 'a'") + s(), q("BEGIN"),
+         q("FAIL") + p("s2", "SELECT 'a'") + p("", "COMMIT") + b("") + e() + s() + q("SELECT 'x'"), q("ROLLBACK")});
+}
+
 BOOST_AUTO_TEST_CASE(B084_deallocate_when_the_table_is_gone) {
   check({q("CREATE TABLE gone"), p("s1", "SELECT * FROM gone") + s(), q("DROP TABLE gone"), q("DEALLOCATE s1"),
          p("s1", "SELECT 'b'") + b("s1") + e() + s()});
