@@ -63,6 +63,8 @@ public:
   void restore_failed(protocol::bytes_view error_body);
   /// At least one reply to the client is complete.
   void server_replied();
+  /// In statement mode: a query has left a transaction open.
+  void transaction_refused();
   /// The server could be given back.
   void server_is_ready();
   void server_lost(const std::string& why);

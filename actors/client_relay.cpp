@@ -70,6 +70,7 @@ void client::take_grant(const granted& message) {
   server_ = given;
   server_ref_ = message.server;
   link_began_ = home().now();
+  session_.statements_only = limits_->mode == config::pool_mode::statement && !replication_;
   share_->counts().wait_time += static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(link_began_ - wait_began_).count());
   ++share_->counts().server_assignment_count;
@@ -138,12 +139,15 @@ void client::server_replied() {
     share_->counts().query_time += static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(last_active_ - query_began_).count());
   }
-  if (limits_->mode == config::pool_mode::statement && state.transaction_status != 'I' && !replication_)
-    return fail(protocol::error_code::transaction_in_statement_mode);
   if (blocked_on_server_ && state.owed.empty()) {
     blocked_on_server_ = false;
     read_later();
   }
+}
+
+/// In statement mode a transaction is open at the end of a query; it is rolled back with the client's end.
+void client::transaction_refused() {
+  fail(protocol::error_code::transaction_in_statement_mode);
 }
 
 void client::server_is_ready() {

@@ -7,8 +7,6 @@
 
 #include <algorithm>
 
-#include <algorithm>
-
 namespace pg_edge::actors {
 
 namespace {
@@ -135,7 +133,9 @@ std::size_t server::relay(protocol::bytes_view in) {
       return in.size();
     }
     if (result.replied && client_ != nullptr) client_->server_replied();
-    if (result.own_done)
+    if (result.transaction_refused && client_ != nullptr)
+      client_->transaction_refused();
+    else if (result.own_done)
       own_query_done();
     else if (result.ready && client_ != nullptr)
       client_->server_is_ready();
@@ -347,11 +347,6 @@ void server::gone(std::string why) {
 
 // -- for SHOW
 // ------------------------------------------------------------------------------------------------------------
-
-bool server::logical_replication() const {
-  return std::any_of(plan_.start_up.begin(), plan_.start_up.end(),
-                     [](const auto& one) { return one.first == "replication" && one.second == "database"; });
-}
 
 bool server::logical_replication() const {
   return std::any_of(plan_.start_up.begin(), plan_.start_up.end(),

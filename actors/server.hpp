@@ -71,7 +71,6 @@ public:
   bool usable() const { return step_ == server_step::assigned; }
   bool replication() const { return plan_.replication; }
   bool logical_replication() const;
-  bool logical_replication() const;
   protocol::server_session& session() { return session_; }
   class client* linked() const {
     return client_;

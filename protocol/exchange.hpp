@@ -44,6 +44,7 @@ struct server_step {
   bool ready = false;    // the server can be given back; the rest of `in` was not looked at
   bool own_done = false; // the pooler's own query is answered; own_error tells whether it failed
   bool replied = false;  // at least one ReadyForQuery went to the client
+  bool transaction_refused = false; // one is open in statement mode; the client has not been told yet
   bool drained = false;  // the server owes nothing now: a client that was told to wait may go on
   bool broken = false;   // the server said what it cannot: close it
   std::string reason;
