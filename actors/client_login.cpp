@@ -55,6 +55,8 @@ bool client::on_first_bytes() {
     return false;
   }
   switch (protocol::classify_first_bytes({first, static_cast<std::size_t>(got)})) {
+  case protocol::first_bytes::need_more:
+    return false; // looked at again when more has come
   case protocol::first_bytes::direct_tls:
     if (login_->settings->client_tls == nullptr) {
       leave("direct TLS, and client_tls_sslmode is disable");
