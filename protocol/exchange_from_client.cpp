@@ -177,6 +177,8 @@ private:
     if (too_far_ahead() && header.type != 'X') return wait();
     if (reset_unsettled() && std::string_view("dcfHX").find(header.type) == std::string_view::npos) return wait();
     if (s_->skipping && header.type != 'S' && header.type != 'X') return swallow(header); // the server would ignore it
+    if (!s_->refused_name.empty() && s_->batch != s_->refused_batch && (is_extended(header.type) || header.type == 'Q'))
+      close_refused();
     switch (header.type) {
     case 'Q':
       return query(header, rest);
@@ -700,9 +702,18 @@ private:
     if (name.starts_with(statement_prefix)) refused.push_back('?'); // not one of the pooler's own
     write_message(to_server_, 'P', {refused, nul, nul, no_types});
     owe(reply_kind::parse, true);
+    s_->refused_name = refused;
+    s_->refused_batch = s_->batch;
     s_->dirt.prepared = true;
     owe(reply_kind::parse);
     return with_server_name(header, {}, refused, frame_header_size + name.size());
+  }
+
+  /// Otherwise the client's name would be known on this server when the client has none of that name any more.
+  void close_refused() {
+    write_message(to_server_, 'C', {"S", s_->refused_name, nul});
+    s_->refused_name.clear();
+    owe(reply_kind::close, true);
   }
 
   /// A statement some server has accepted needs none to be known again. Drivers that prepare with a blocking call while

@@ -222,6 +222,8 @@ struct server_session {
   std::uint64_t unnamed_client = 0; // whose unnamed statement the server holds; 0: none, or it is not known whose
   std::uint64_t unnamed_generation = 0;
   std::uint64_t unnamed_batch = 0; // sent in this batch and not yet confirmed; 0: confirmed
+  bytes refused_name;              // of a client: prepared to be refused a second time, and to be closed again ...
+  std::uint64_t refused_batch = 0; // ... behind this batch
   bool unlistened = false;         // UNLISTEN * was done, in a transaction that may still be rolled back
   bool reset_all_pending = false;  // a RESET was done: the client's start-up values are due
   std::vector<std::string> reset_pending;

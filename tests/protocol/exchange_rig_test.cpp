@@ -502,7 +502,7 @@ void rig::check_clean(rig_server& server) {
     }
     const auto& startup = server.toy->startup();
     const auto found = startup.find(name);
-    if (found != startup.end() && found->second == value) continue;
+    if (value == (found != startup.end() ? found->second : "")) continue;
     bool of_profile = false;
     for (const auto& item : server.session.profile ? server.session.profile->gucs : std::vector<parameter>{})
       of_profile |= item.first == name && item.second == value;

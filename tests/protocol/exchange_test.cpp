@@ -198,6 +198,12 @@ BOOST_AUTO_TEST_CASE(B082_parse_of_a_name_in_use) {
   BOOST_TEST(all.got(client) == "1; Z I; E 42P05 prepared statement \"s1\" already exists; Z I");
 }
 
+BOOST_AUTO_TEST_CASE(B082_the_name_is_free_when_it_is_closed) {
+  check({p("s1", "SELECT 'a'") + s() + p("s1", "SELECT 'b'") + s() + cs("s1") + s() + ds("s1") + s()});
+  check({q("BEGIN"), p("s1", "SELECT 'a'") + s(), p("s1", "SELECT 'b'") + s(),
+         q("ROLLBACK") + q("DEALLOCATE s1") + ds("s1") + s(), q("EXECUTE s1")});
+}
+
 BOOST_AUTO_TEST_CASE(B083_deallocate_all_and_discard_all) {
   for (const char* sql : {"DEALLOCATE ALL", "DISCARD ALL"}) {
     check({p("s1", "SELECT 'a'") + p("s2", "SELECT 'b'") + s(), q(sql), b("s1") + e() + s(),
