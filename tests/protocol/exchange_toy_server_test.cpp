@@ -1,5 +1,6 @@
 // The toy Postgres of toy_server.hpp, and the tests that it answers as Postgres 15 does.
 #include "protocol/messages.hpp"
+#include "tests/protocol/exchange_rig.hpp"
 #include "tests/protocol/toy_server.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -715,5 +716,67 @@ void toy_server::flush() {
   sent_ += out_;
   out_.clear();
 }
+
+} // namespace pg_edge::test
+
+// -- the toy itself ---------------------------------------------------------------------------------------------
+
+namespace pg_edge::test {
+
+BOOST_AUTO_TEST_SUITE(exchange_toy_server_test)
+
+BOOST_AUTO_TEST_CASE(it_answers_as_postgres_15_did) {
+  const std::string stale = "E 0A000 cached plan must not change result type; Z I";
+  const std::string no_unnamed = "E 26000 unnamed prepared statement does not exist; Z I";
+  struct row {
+    std::string sent;
+    std::string expected;
+  };
+  // Each was sent to a Postgres 15.20 and answered like this.
+  const row table[] = {
+      {p("s", "SELECT * FROM t") + s() + q("ALTER TABLE t") + ds("s") + s(), "1; Z I; C ALTER TABLE; Z I; t; " + stale},
+      {b("s") + e() + s(), stale},
+      {p("x", "SELECT generate_series(5)") + b("x") + cs("x") + e("", 2) + e("", 2) + s(),
+       "1; 2; 3; D 1; D 2; s; D 3; D 4; s; Z I"},
+      {p("", "SELECT 1") + b("") + e() + e() + s(), "1; 2; D 1; C SELECT 1; C SELECT 0; Z I"},
+      {p("", "SET work_mem TO '1'") + b("") + e() + e() + s(), "1; 2; C SET; E 55000 portal \"\" cannot be run; Z I"},
+      {p("", "SELECT 1") + s() + p("", "SELECT * FROM no") + s() + b("") + s(),
+       "1; Z I; E 42P01 relation \"no\" does not exist; Z I; " + no_unnamed},
+      {p("", "SELECT 11") + s() + b("no") + p("", "SELECT 22") + s() + b("") + e() + s(),
+       "1; Z I; E 26000 prepared statement \"no\" does not exist; Z I; 2; D 11; C SELECT 1; Z I"},
+      {p("", "SELECT 11") + s() + q("SELECT 5") + b("") + s(), "1; Z I; T 1; D 5; C SELECT 1; Z I; " + no_unnamed},
+      {p("", "SELEC 1") + q("SELECT 5") + s(), "E 42601 syntax error; Z I"},
+      {q("BEGIN") + q("SELEC") + b("no") + s() + q("COMMIT"),
+       "C BEGIN; Z T; E 42601 syntax error; Z E; E 26000 prepared statement \"no\" does not exist; Z E; C ROLLBACK; Z "
+       "I"},
+      {exec_params("COPY t FROM STDIN") + copy_data("1") + copy_done() + s(), "1; 2; n; G; C COPY 1; Z I"},
+      {exec_params("COPY t FROM STDIN") + copy_data("bad") + copy_done() + s(),
+       "1; 2; n; G; E 22P02 invalid input syntax; Z I"},
+      {q("COPY t FROM STDIN") + s() + copy_data("1") + h() + copy_done(), "G; C COPY 1; Z I"},
+      {q("") + q("SELECT 1;;SELECT 2"), "I; Z I; T 1; D 1; C SELECT 1; T 1; D 2; C SELECT 1; Z I"},
+      {p("", "") + b("") + dp() + e() + s(), "1; 2; n; I; Z I"},
+      {q("COPY t FROM STDIN") + q("SELECT 1"),
+       "G; E 08P01 unexpected message type during COPY; E 08P01 protocol synchronization was lost"},
+  };
+  toy_database database;
+  toy_server toy(database);
+  for (const row& one : table) {
+    toy.feed(one.sent);
+    BOOST_TEST(joined(lines_of(toy.take())) == one.expected);
+  }
+  BOOST_TEST(toy.closed());
+}
+
+BOOST_AUTO_TEST_CASE(it_keeps_back_what_is_not_flushed) {
+  toy_database database;
+  toy_server toy(database);
+  toy.feed(p("", "SELECT 1") + b(""));
+  BOOST_TEST(toy.take() == "");
+  toy.feed(h());
+  BOOST_TEST(joined(lines_of(toy.take())) == "1; 2");
+  BOOST_TEST(!toy.idle());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace pg_edge::test
