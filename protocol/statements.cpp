@@ -35,6 +35,11 @@ statement_ptr statement_cache::intern(bytes_view text, std::string_view sql_type
   std::string key = cache_key(text, sql_types, has_sql_types);
   std::lock_guard guard(mutex_);
   if (const auto found = by_text_.find(key); found != by_text_.end()) return found->second;
+  if (by_text_.size() >= sweep_at_ || text_bytes_ >= sweep_at_bytes_) sweep();
+  return add(std::move(key), text, sql_types, has_sql_types);
+}
+
+statement_ptr statement_cache::add(std::string key, bytes_view text, std::string_view sql_types, bool has_sql_types) {
   auto made = std::make_shared<statement>();
   made->id = ++last_statement_id;
   made->server_name = std::string(statement_prefix) + std::to_string(made->id);
@@ -42,10 +47,17 @@ statement_ptr statement_cache::intern(bytes_view text, std::string_view sql_type
   made->sql_types.assign(sql_types);
   made->has_sql_types = has_sql_types;
   made->effects = effects_of(made->query(), false);
-  if (by_text_.size() >= sweep_at_ || text_bytes_ >= sweep_at_bytes_) sweep();
-  text_bytes_ += key.size();
-  by_text_.emplace(std::move(key), made);
-  return made;
+  statement_ptr& place = by_text_[key];
+  if (!place) text_bytes_ += key.size();
+  return place = std::move(made);
+}
+
+statement_ptr statement_cache::renew(const statement_ptr& old) {
+  std::string key = cache_key(old->text, old->sql_types, old->has_sql_types);
+  std::lock_guard guard(mutex_);
+  const auto found = by_text_.find(key);
+  if (found != by_text_.end() && found->second != old) return found->second;
+  return add(std::move(key), old->text, old->sql_types, old->has_sql_types);
 }
 
 statement_ptr statement_cache::find(bytes_view text) {

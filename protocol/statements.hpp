@@ -61,6 +61,8 @@ class statement_cache {
 public:
   /// The statement for this text (query, NUL, types), made if it is new.
   statement_ptr intern(bytes_view text, std::string_view sql_types = {}, bool has_sql_types = false);
+  /// The statement that takes the place of `old` from now on, made if `old` still is the one for its text.
+  statement_ptr renew(const statement_ptr& old);
   /// The statement for this text if it is there.
   statement_ptr find(bytes_view text);
   std::size_t size() const;
@@ -69,6 +71,7 @@ private:
   /// Texts that nobody uses any more may amount to this before they are looked for.
   static constexpr std::size_t sweep_bytes = 1024 * 1024;
 
+  statement_ptr add(std::string key, bytes_view text, std::string_view sql_types, bool has_sql_types);
   void sweep();
 
   mutable std::mutex mutex_;
