@@ -490,6 +490,7 @@ private:
   /// Which shared statement a PREPARE, EXECUTE or DEALLOCATE means; null: none of the client's, leave the text alone.
   statement_ptr meant_statement(const scanned_statement& one, text_effect& effect, renamed_names& inside,
                                 bool& injected) {
+    if (one.name.empty()) return nullptr; // no such statement, as Postgres will say
     const auto renamed = inside.find(one.name);
     if (renamed != inside.end() && renamed->second) {
       const statement_ptr meant = renamed->second;

@@ -656,6 +656,29 @@ BOOST_AUTO_TEST_CASE(B057_B058_sql_prepare_and_execute_anywhere) {
          exec_params("EXECUTE s1")});
 }
 
+BOOST_AUTO_TEST_CASE(B058_statements_without_a_name) {
+  for (const char* sql :
+       {"PREPARE", "EXECUTE", "DEALLOCATE", "PREPARE AS SELECT 1", "PREPARE x", "PREPARE (int) AS SELECT 1",
+        "EXECUTE;PREPARE;DEALLOCATE", "PREPARE \"\" AS SELECT 1", "DEALLOCATE PREPARE"})
+    for (const std::string& sent : {q(sql), p("", sql) + b("") + e() + s()}) {
+      protocol::statement_cache cache;
+      protocol::exchange_counts counts;
+      const protocol::exchange_rules rules{.cache = &cache, .counts = &counts};
+      protocol::client_session client;
+      client.rules = &rules;
+      protocol::server_session server;
+      server.rules = &rules;
+      protocol::gather to_server;
+      protocol::gather to_client;
+      const protocol::client_step step = protocol::from_client(client, &server, sent, to_server, to_client);
+      BOOST_TEST(step.consumed == sent.size());
+      std::string out;
+      to_server.move_to(out, 0);
+      // Without a name there is nothing to replace.
+      if (std::string_view(sql) != "PREPARE x") BOOST_TEST(out.find(sql) != std::string::npos);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(B057_one_client_prepares_what_another_has) {
   rig all;
   rig_client& one = all.client();
