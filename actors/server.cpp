@@ -132,7 +132,9 @@ std::size_t server::relay(protocol::bytes_view in) {
       close_now("it sent what no server sends: " + result.reason);
       return in.size();
     }
-    if (result.replied && client_ != nullptr) client_->server_replied();
+    // A Flush is answered without ReadyForQuery, and the client may be waiting for just that.
+    const bool answered = result.replied || (whose != nullptr && session_.owed.empty());
+    if (answered && client_ != nullptr) client_->server_replied();
     if (result.transaction_refused && client_ != nullptr)
       client_->transaction_refused();
     else if (result.own_done)
