@@ -289,6 +289,11 @@ BOOST_AUTO_TEST_CASE(actors_and_reactors) {
   BOOST_TEST(find(actors, {{"kind", "client"}}, "alive") == "2");
   BOOST_TEST(find(actors, {{"kind", "console"}}, "alive") == "1");
   BOOST_TEST(std::atol(find(actors, {{"kind", "share"}}, "handled").c_str()) > 0);
+  // What nobody measures is NULL, not 0.
+  int unmeasured = 0;
+  for (int row = 0; row < actors.rows(); ++row)
+    unmeasured += actors.value(row, 0) == "key_deriver" && actors.is_null(row, 1);
+  BOOST_TEST(unmeasured == 1);
   BOOST_TEST(console.exec("SHOW REACTORS").rows() == 2);
 }
 
