@@ -85,9 +85,11 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
     return;
   }
   state.stopping = true;
-  if (mode == shutdown_mode::wait_for_servers)
-    caf::anon_send(state.context->tenants,
-                   end_clients{protocol::make_error(protocol::error_code::shutting_down), true});
+  if (mode == shutdown_mode::wait_for_servers) {
+    const end_clients word{protocol::make_error(protocol::error_code::shutting_down), true};
+    caf::anon_send(state.context->tenants, word);
+    caf::anon_send(state.context->console, word);
+  }
   caf::anon_send(self, look_again_atom::value);
 }
 
