@@ -577,6 +577,11 @@ private:
 
 // -- a run -------------------------------------------------------------------------------------------------------
 
+std::string last_of(const std::string& log) {
+  constexpr std::size_t enough = 2000;
+  return log.size() > enough ? log.substr(log.size() - enough) : log;
+}
+
 void run_clients(int reactors) {
   for (const char* database : databases)
     postgres::shared().query("drop table if exists isolation; create table isolation (tag text); "
@@ -607,13 +612,13 @@ void run_clients(int reactors) {
                                  << app.samples() << " samples, seed " << run.seed);
   for (std::size_t i = 0; i < run.failures.size() && i < 5; ++i)
     BOOST_ERROR("seed " << run.seed << ": " << run.failures[i]);
+  if (!node.running()) BOOST_ERROR("pg_edge died; the end of its log:\n" + last_of(node.log()));
   if (run.failed) return;
   BOOST_TEST(run.answers > 1000);
   BOOST_TEST(run.sessions > 240);
   BOOST_TEST(app.samples() > 20);
   BOOST_TEST(app.max() <= pool_size);
   BOOST_TEST(other.max() <= pool_size);
-  BOOST_TEST(node.running());
   // Nothing of those who left remains: no row of an open transaction, no backend at work.
   for (const char* database : databases) {
     BOOST_TEST(postgres::shared().query("select count(*) from isolation where tag like 'left%'", database) == "0");
