@@ -67,6 +67,8 @@ public:
       case header_status::ok:
         break;
       }
+      if (header.total() > c_.rules->max_message)
+        return {at_, client_verdict::broken, "message longer than max_packet_size"};
       const client_verdict verdict = message(header, rest);
       if (stop_) return {at_, verdict, std::move(reason_)};
     }
@@ -596,7 +598,9 @@ private:
   client_verdict parse_unnamed(const frame_header& header, bytes_view rest) {
     const bool whole = header.total() <= kept_unnamed_limit;
     if (whole && rest.size() < header.total()) return more();
-    if (unnamed_unsettled()) return wait();
+    // What comes first in its batch is not skipped because of another, whatever becomes of the one before.
+    const bool first = s_->owed.empty() || s_->owed.back().flushes();
+    if (!first && unnamed_unsettled()) return wait();
     const bytes_view text =
         whole && header.body() > 0 ? rest.substr(frame_header_size + 1, header.body() - 1) : bytes_view{};
     const std::string_view sql = text.substr(0, text.find('\0'));
@@ -608,7 +612,6 @@ private:
     ++counts().server_parses;
     c_.in_batch = true;
     client_extras& extras = c_.more();
-    const bool first = s_->owed.empty() || s_->owed.back().flushes();
     std::unique_ptr<map_undo> undo = first ? nullptr : undo_unnamed(extras);
     extras.unnamed.clear();
     extras.unnamed_effects = nullptr;
@@ -703,8 +706,10 @@ private:
     if (name.starts_with(statement_prefix)) refused.push_back('?'); // not one of the pooler's own
     write_message(to_server_, 'P', {refused, nul, nul, no_types});
     owe(reply_kind::parse, true);
-    s_->refused_name = refused;
-    s_->refused_batch = s_->batch;
+    if (s_->refused_name.empty()) { // of several in a batch the first is refused, and all behind it skipped
+      s_->refused_name = refused;
+      s_->refused_batch = s_->batch;
+    }
     s_->dirt.prepared = true;
     owe(reply_kind::parse);
     return with_server_name(header, {}, refused, frame_header_size + name.size());

@@ -42,7 +42,10 @@ statement_ptr statement_cache::intern(bytes_view text, std::string_view sql_type
 statement_ptr statement_cache::add(std::string key, bytes_view text, std::string_view sql_types, bool has_sql_types) {
   auto made = std::make_shared<statement>();
   made->id = ++last_statement_id;
-  made->server_name = std::string(statement_prefix) + std::to_string(made->id);
+  // All of one length, so that what passes does not depend on how many there have been: a failed seed can be run again.
+  const std::string digits = std::to_string(made->id);
+  made->server_name =
+      std::string(statement_prefix) + std::string(digits.size() < 10 ? 10 - digits.size() : 0, '0') + digits;
   made->text.assign(text);
   made->sql_types.assign(sql_types);
   made->has_sql_types = has_sql_types;
