@@ -114,6 +114,7 @@ private:
   void derive_keys();
   void authenticated();
   bool read_parameters();
+  void add_host_to_name();
   void join(const pool_joined& message);
   void begin_welcome();
   void take_welcome(const welcome& message);

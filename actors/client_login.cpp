@@ -19,6 +19,9 @@ constexpr protocol::bytes_view http_answer =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
     "This port speaks the PostgreSQL protocol, not HTTP.\r\n";
 
+/// Postgres cuts an application_name off behind this many bytes.
+constexpr std::size_t max_application_name = 63;
+
 /// A login message longer than this is none.
 constexpr std::size_t auth_message_limit = protocol::max_auth_frame_length;
 
@@ -302,12 +305,22 @@ bool client::read_parameters() {
     if (kind == protocol::startup_parameter_kind::guc || kind == protocol::startup_parameter_kind::not_settable)
       add(name, value);
   }
+  if (settings.application_name_add_host) add_host_to_name();
   login_->gucs = protocol::make_startup_profile(gucs).gucs;
   for (const auto& [name, value] : login_->gucs) {
     login_->welcome_key.append(name).push_back('\0');
     login_->welcome_key.append(value).push_back('\0');
   }
   return true;
+}
+
+/// As in pgbouncer: a client without a name is "app". The name gives way where Postgres cuts names off. Replication
+/// keeps its own name, which synchronous_standby_names looks for.
+void client::add_host_to_name() {
+  const std::string from = " - " + peer_.host + (peer_.port == 0 ? "" : ":" + std::to_string(peer_.port));
+  std::string name = login_->application_name.value_or("app");
+  name.resize(std::min(name.size(), max_application_name - std::min(max_application_name, from.size())));
+  login_->application_name = name + from;
 }
 
 std::vector<std::pair<std::string, std::string>> client::replication_start_up() const {

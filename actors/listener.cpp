@@ -4,7 +4,9 @@
 #include "actors/log.hpp"
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <grp.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +24,20 @@ constexpr std::chrono::milliseconds exhausted_pause{200};
 
 std::string reason() {
   return std::strerror(errno);
+}
+
+/// Gives the file to a group, by name or number; empty leaves it as it is. Returns what is wrong, or nothing.
+std::string give_to_group(const std::string& path, const std::string& group) {
+  if (group.empty()) return {};
+  gid_t id = 0;
+  const char* const last = group.data() + group.size();
+  if (const ::group* found = ::getgrnam(group.c_str()))
+    id = found->gr_gid;
+  else if (const auto [end, status] = std::from_chars(group.data(), last, id); status != std::errc() || end != last)
+    return "there is no group " + group;
+  if (::chown(path.c_str(), static_cast<uid_t>(-1), id) != 0)
+    return "cannot give it to group " + group + ": " + reason();
+  return {};
 }
 
 } // namespace
@@ -61,8 +77,8 @@ std::shared_ptr<listening_socket> listening_socket::tcp(const std::string& addre
   return result;
 }
 
-std::shared_ptr<listening_socket> listening_socket::local(const std::string& folder, int port, int mode, int backlog,
-                                                          std::string& error) {
+std::shared_ptr<listening_socket> listening_socket::local(const std::string& folder, int port, int mode,
+                                                          const std::string& group, int backlog, std::string& error) {
   const std::string path = folder + "/.s.PGSQL." + std::to_string(port);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -77,13 +93,22 @@ std::shared_ptr<listening_socket> listening_socket::local(const std::string& fol
     ::unlink(path.c_str()); // left behind by a process that is gone
   if (fd >= 0) ::close(fd);
   const int made = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (made < 0 || ::bind(made, raw, sizeof address) != 0 || ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0 ||
-      ::listen(made, backlog) != 0) {
+  if (made < 0 || ::bind(made, raw, sizeof address) != 0) {
     error = path + ": " + reason();
     if (made >= 0) ::close(made);
     return nullptr;
   }
-  return std::shared_ptr<listening_socket>(new listening_socket(made, path, path));
+  std::shared_ptr<listening_socket> result(new listening_socket(made, path, path)); // takes the file away on failure
+  // The group comes before the mode: until both are set nobody can connect, since nobody listens yet.
+  if (std::string wrong = give_to_group(path, group); !wrong.empty()) {
+    error = path + ": unix_socket_group: " + wrong;
+    return nullptr;
+  }
+  if (::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0 || ::listen(made, backlog) != 0) {
+    error = path + ": " + reason();
+    return nullptr;
+  }
+  return result;
 }
 
 listening_socket::~listening_socket() {

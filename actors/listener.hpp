@@ -16,8 +16,9 @@ class listening_socket {
 public:
   /// `error` is set when there is none.
   static std::shared_ptr<listening_socket> tcp(const std::string& address, int port, int backlog, std::string& error);
-  static std::shared_ptr<listening_socket> local(const std::string& folder, int port, int mode, int backlog,
-                                                 std::string& error);
+  /// `group`: who owns the file, by name or number; empty leaves the process's own.
+  static std::shared_ptr<listening_socket> local(const std::string& folder, int port, int mode,
+                                                 const std::string& group, int backlog, std::string& error);
   ~listening_socket();
   listening_socket(const listening_socket&) = delete;
   listening_socket& operator=(const listening_socket&) = delete;

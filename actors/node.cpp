@@ -149,7 +149,7 @@ bool node::open_listeners(const config::settings& settings, std::vector<std::str
   }
   if (!settings.unix_socket_dir.empty()) {
     if (auto socket = listening_socket::local(settings.unix_socket_dir, settings.listen_port, settings.unix_socket_mode,
-                                              settings.listen_backlog, error))
+                                              settings.unix_socket_group, settings.listen_backlog, error))
       sockets_.push_back(std::move(socket));
     else
       errors.push_back("cannot listen on " + error);

@@ -147,6 +147,8 @@ std::shared_ptr<const config::pool_settings> share::limits_for(const std::string
 void share::on_settings() {
   const auto settings = pool_->settings();
   sharing_rules_.max_server_statements = static_cast<std::size_t>(std::max(settings->max_prepared_statements, 1));
+  sharing_rules_.max_message = plain_rules_.max_message =
+      static_cast<std::size_t>(node_.settings()->values->max_packet_size);
   const auto parts = pool_->shares.load();
   permits_.set_minimum((static_cast<std::uint32_t>(std::max(settings->min_pool_size, 0)) + parts - 1) / parts);
   limits_.clear();

@@ -77,8 +77,6 @@ void checker::tls() {
 void checker::pools() {
   if (all_.min_pool_size > all_.default_pool_size)
     problems_.warning(line("min_pool_size"), "min_pool_size: is more than default_pool_size, which limits it");
-  if (all_.reserve_pool_size > 0 && all_.reserve_pool_timeout == duration::zero())
-    problems_.warning(line("reserve_pool_timeout"), "reserve_pool_timeout: 0 means that the reserve is never used");
   if (all_.server_reset_query.empty() && all_.pool_mode == pool_mode::session)
     problems_.warning(line("server_reset_query"),
                       "server_reset_query: without it, session state leaks from one client to the next");

@@ -24,13 +24,6 @@ void resolve_sizes(pool_settings& out, const settings& all, const levels& narrow
   out.mode = narrow.pick(&overrides::pool_mode, all.pool_mode);
   out.pool_size = narrow.pick(&overrides::pool_size, all.default_pool_size);
   out.min_pool_size = narrow.pick(&overrides::min_pool_size, all.min_pool_size);
-  out.reserve_pool_size = narrow.pick(&overrides::reserve_pool_size, all.reserve_pool_size);
-  out.reserve_pool_timeout = narrow.pick(&overrides::reserve_pool_timeout, all.reserve_pool_timeout);
-  out.max_db_connections = narrow.pick(&overrides::max_db_connections, all.max_db_connections);
-  out.max_db_client_connections = narrow.pick(&overrides::max_db_client_connections, all.max_db_client_connections);
-  out.max_user_connections = narrow.pick(&overrides::max_user_connections, all.max_user_connections);
-  out.max_user_client_connections =
-      narrow.pick(&overrides::max_user_client_connections, all.max_user_client_connections);
   out.server_round_robin = narrow.pick(&overrides::server_round_robin, all.server_round_robin);
   out.max_prepared_statements = narrow.pick(&overrides::max_prepared_statements, all.max_prepared_statements);
 }
@@ -58,7 +51,6 @@ void resolve_servers(pool_settings& out, const settings& all, const levels& narr
   out.server_reset_query = narrow.pick(&overrides::server_reset_query, all.server_reset_query);
   out.server_reset_query_always = narrow.pick(&overrides::server_reset_query_always, all.server_reset_query_always);
   out.server_check_query = narrow.pick(&overrides::server_check_query, all.server_check_query);
-  out.server_fast_close = narrow.pick(&overrides::server_fast_close, all.server_fast_close);
   out.load_balance_hosts = narrow.pick(&overrides::load_balance_hosts, all.load_balance_hosts);
   out.server_tls_sslmode = narrow.pick(&overrides::server_tls_sslmode, all.server_tls_sslmode);
   out.server_tls_ca_file = narrow.pick(&overrides::server_tls_ca_file, all.server_tls_ca_file);

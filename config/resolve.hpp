@@ -13,12 +13,6 @@ struct pool_settings {
   pool_mode mode = pool_mode::session;
   int pool_size = 0;
   int min_pool_size = 0;
-  int reserve_pool_size = 0;
-  duration reserve_pool_timeout{};
-  int max_db_connections = 0; // 0 = unlimited, as in the three below
-  int max_db_client_connections = 0;
-  int max_user_connections = 0;
-  int max_user_client_connections = 0;
   bool server_round_robin = false;
   int max_prepared_statements = 0;
 
@@ -41,7 +35,6 @@ struct pool_settings {
   bool server_reset_query_always = false;
   std::string server_check_query;
   std::string connect_query;
-  bool server_fast_close = false;
 
   // -- the target ---------------------------------------------------------------------------------------------------
   std::string host; // comma list kept; entries that start with '/' are Unix socket directories; never empty

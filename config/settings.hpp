@@ -48,12 +48,6 @@ struct overrides {
   std::optional<config::pool_mode> pool_mode;
   std::optional<int> pool_size; // `default_pool_size` in [pg_edge] and [tenants.T]
   std::optional<int> min_pool_size;
-  std::optional<int> reserve_pool_size;
-  std::optional<duration> reserve_pool_timeout;
-  std::optional<int> max_db_connections;
-  std::optional<int> max_db_client_connections;
-  std::optional<int> max_user_connections;
-  std::optional<int> max_user_client_connections;
   std::optional<bool> server_round_robin;
   std::optional<int> max_prepared_statements;
   std::optional<host_balance> load_balance_hosts;
@@ -61,7 +55,6 @@ struct overrides {
   std::optional<bool> server_reset_query_always;
   std::optional<std::string> server_check_query;
   std::optional<duration> server_check_delay;
-  std::optional<bool> server_fast_close;
   std::optional<duration> server_lifetime;
   std::optional<duration> server_idle_timeout;
   std::optional<duration> server_connect_timeout;
@@ -137,16 +130,9 @@ struct settings {
   config::pool_mode pool_mode = config::pool_mode::session;
   int default_pool_size = 20;
   int min_pool_size = 0;
-  int reserve_pool_size = 0;
-  duration reserve_pool_timeout = std::chrono::seconds{5};
   int max_client_conn = 100;
-  int max_db_connections = 0; // 0 = unlimited, as in the three below
-  int max_db_client_connections = 0;
-  int max_user_connections = 0;
-  int max_user_client_connections = 0;
   bool server_round_robin = false;
   int max_prepared_statements = 200; // 0: protocol-level statements are not tracked
-  std::vector<std::string> track_extra_parameters{"IntervalStyle"};
   std::vector<std::string> ignore_startup_parameters;
   bool application_name_add_host = false;
   host_balance load_balance_hosts = host_balance::round_robin;
@@ -156,7 +142,6 @@ struct settings {
   bool server_reset_query_always = false;
   std::string server_check_query;
   duration server_check_delay = std::chrono::seconds{30};
-  bool server_fast_close = false;
   duration server_lifetime = std::chrono::seconds{3600};
   duration server_idle_timeout = std::chrono::seconds{600};
   duration server_connect_timeout = std::chrono::seconds{15};
@@ -201,7 +186,6 @@ struct settings {
   bool log_connections = true;
   bool log_disconnections = true;
   bool log_pooler_errors = true;
-  bool log_stats = true;
   duration stats_period = std::chrono::seconds{60};
   int verbose = 0;
 

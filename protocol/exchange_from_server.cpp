@@ -40,6 +40,8 @@ public:
       if (status == header_status::need_more) break;
       if (status == header_status::invalid)
         broken("invalid message length");
+      else if (s_.rules != nullptr && header.total() > s_.rules->max_message)
+        broken("message longer than max_packet_size");
       else
         message(header, rest);
     }

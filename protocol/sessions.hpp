@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ struct exchange_counts {
 struct exchange_rules {
   bool share_statements = true; // transaction and statement mode: names are ours on servers
   std::size_t max_server_statements = 200;
+  std::size_t max_message = std::numeric_limits<std::size_t>::max(); // bytes, of either side
   statement_cache* cache = nullptr;  // the pool's; set when share_statements is
   exchange_counts* counts = nullptr; // never null once in use
 };

@@ -72,8 +72,6 @@ BOOST_AUTO_TEST_CASE(pools) {
   BOOST_TEST(contains(warnings_of("[pg_edge]\nmin_pool_size = 50\n"), "2: min_pool_size: is more than"));
   BOOST_TEST(
       contains(warnings_of("[databases.d]\npool_size = 2\nmin_pool_size = 3\n"), "1: database d: min_pool_size"));
-  BOOST_TEST(
-      contains(warnings_of("[pg_edge]\nreserve_pool_size = 5\nreserve_pool_timeout = 0\n"), "3: reserve_pool_timeout"));
   BOOST_TEST(contains(warnings_of("[pg_edge]\nserver_reset_query = ''\n"), "2: server_reset_query: without it"));
   BOOST_TEST(
       !contains(warnings_of("[pg_edge]\npool_mode='transaction'\nserver_reset_query = ''\n"), "server_reset_query"));

@@ -193,11 +193,11 @@ BOOST_AUTO_TEST_CASE(no_text_holds_a_zero_byte) {
 
 BOOST_AUTO_TEST_CASE(the_environment_is_put_in) {
   const world around{{{"NAME", "db.example"}, {"PORT", "5444"}, {"ON", "true"}, {"WAIT", "250ms"}, {"PW", "a$b"}}, {}};
-  const auto all = loaded("[pg_edge]\nlog_stats = '${ON}'\nquery_timeout = '${WAIT}'\n"
+  const auto all = loaded("[pg_edge]\nserver_round_robin = '${ON}'\nquery_timeout = '${WAIT}'\n"
                           "[databases.d]\nhost = 'x.${NAME}'\nport = '${PORT}'\n"
                           "[users.u]\npassword = '${PW}$${x}'\n",
                           around);
-  BOOST_TEST(all.log_stats);
+  BOOST_TEST(all.server_round_robin);
   BOOST_TEST((all.query_timeout == 250ms));
   BOOST_TEST(all.default_tenant.databases.at("d").host == "x.db.example");
   BOOST_TEST(all.default_tenant.databases.at("d").port == 5444);

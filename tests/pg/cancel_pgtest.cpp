@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(B116_cancels_get_through_with_the_pool_full) {
 }
 
 BOOST_AUTO_TEST_CASE(B117_a_cancel_ends_the_wait_for_a_server) {
-  in_every_set_up("default_pool_size = 1\nreserve_pool_size = 0\n", [](pg_edge_process& node) {
+  in_every_set_up("default_pool_size = 1\n", [](pg_edge_process& node) {
     wire_client waiting = log_in(node), piped = log_in(node), holder = log_in(node);
     holder.query("begin", "C Z(T)");
     waiting.send(query_bytes("select 'never run'"));

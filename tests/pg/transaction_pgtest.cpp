@@ -164,8 +164,7 @@ BOOST_AUTO_TEST_CASE(B050_settings_of_a_transaction_end_as_the_server_says) {
 }
 
 BOOST_AUTO_TEST_CASE(B051_tracked_settings_follow_the_client_to_every_server) {
-  node pool("default_pool_size = 2\n"
-            "track_extra_parameters = [\"IntervalStyle\", \"default_transaction_read_only\"]\n");
+  node pool("default_pool_size = 2\n");
   two_servers servers(pool);
   wire_client a = pool.client(), b = pool.client();
   const std::pair<std::string, std::string> values[] = {{"client_encoding", "LATIN1"},
