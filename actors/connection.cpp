@@ -182,6 +182,8 @@ void connection::on_io(std::uint32_t events) {
   }
   if (step_ == step::handshaking) return go_on_handshake();
   if (!out_.empty() && ((events & EPOLLOUT) != 0 || socket_.tls())) flush_kept();
+  // No event of the socket: read_later asked for it, and what waits may be here already, with nothing more to read.
+  if (events == 0 && step_ == step::relaying && !pumping_ && wants_input()) use_input();
   pump();
   if (hangup_ && !hangup_told_ && open() && !broken_ && !wants_input()) {
     hangup_told_ = true;
