@@ -58,7 +58,7 @@ caf::behavior client::make_behavior() {
       [this](const cancel_done&) { leave("cancel request done"); },
       [this](const may_cancel&) { go_on_cancelling(); },
       [this](const end_client& message) {
-        if (!message.at_transaction_end || (server_ == nullptr && step_ != client_step::waiting)) {
+        if (!message.at_transaction_end || between_transactions()) {
           fail(message.error, "ended by the node");
         } else {
           end_at_transaction_end_ = true;
@@ -222,6 +222,14 @@ void client::let_server_go(bool said_goodbye) {
   had->drop("its client left in the midst of a query");
 }
 
+/// Nothing of it waits, runs or is open, though in session mode it keeps its server.
+bool client::between_transactions() const {
+  if (server_ == nullptr) return step_ != client_step::waiting;
+  const protocol::server_session& state = server_->session();
+  return step_ == client_step::active && state.settled() && state.transaction_status == 'I' && !session_.in_batch &&
+         session_.frame_left == 0 && in_.empty();
+}
+
 // -- time-outs
 // -------------------------------------------------------------------------------------------------------------
 
@@ -237,6 +245,7 @@ std::string seconds(config::duration span) {
 } // namespace
 
 void client::check_times(clock::time_point now) {
+  if (step_ == client_step::preparing && server_ != nullptr) return server_->check_preparing(now);
   if (step_ != client_step::active || limits_ == nullptr) return;
   const config::pool_settings& limit = *limits_;
   const bool in_transaction = server_->session().transaction_status != 'I';

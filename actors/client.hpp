@@ -140,6 +140,7 @@ private:
   void go_on_cancelling();
   void spawn_canceller(const caf::actor& requester, bool counted);
   bool keeps_server() const;
+  bool between_transactions() const;
 
   // client.cpp
   void fail(protocol::bytes_view error, std::string_view why);

@@ -273,11 +273,8 @@ struct end_clients {
 // -- server
 // ---------------------------------------------------------------------------------------------------------------
 
-/// Where to connect: from the share after resolving.
-struct connect_server {
-  std::vector<server_address> addresses;
-  std::string error;
-};
+/// From itself: connect to the same address once more, now with TLS.
+struct connect_server {};
 /// Terminate when free.
 struct close_server {
   std::string reason;

@@ -35,6 +35,13 @@ caf::behavior server::make_behavior() {
   resolve_next();
   return {
       [this](const close_server& message) { close_now(message.reason); },
+      [this](const connect_server&) {
+        if (!attempt_ || step_ != server_step::resolving) return;
+        in_.clear();
+        out_.clear();
+        attempt_->login.reset();
+        connect_next();
+      },
       [this](const adopt_server& message) {
         share_ = message.share;
         move_home(*message.home);
@@ -86,8 +93,16 @@ void server::restore() {
   ask_own(sql, server_step::restoring);
 }
 
+void server::check_preparing(clock::time_point now) {
+  const auto limit = pool_->settings()->server_connect_timeout;
+  const bool waits = step_ == server_step::checking || step_ == server_step::restoring;
+  if (waits && limit.count() > 0 && now - asked_at_ >= limit)
+    close_now("no answer within server_connect_timeout while " + std::string(to_string(step_)));
+}
+
 void server::ask_own(std::string_view sql, server_step why) {
   set_step(why);
+  asked_at_ = home().now();
   protocol::gather& out = gathers().to_server;
   protocol::ask(session_, sql, out);
   write(out);

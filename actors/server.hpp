@@ -83,6 +83,8 @@ public:
   bool link(class client& to);
   /// Makes it fit for its client; client::server_prepared() is called when it is, perhaps before this returns.
   void prepare();
+  /// Closes it when what prepare() asked is not answered within server_connect_timeout: its peer is gone or hangs.
+  void check_preparing(clock::time_point now);
   /// The client is done with it, outside a transaction and with nothing owed. `session`: it was the client's for a
   /// whole session, so server_reset_query is due.
   void release(bool session);
@@ -128,6 +130,7 @@ private:
   void try_addresses(resolved_host found);
   void connect_next();
   void fail_attempt(std::string why);
+  bool try_again_with_tls();
   void begin_session();
   void send_start_up();
   std::size_t read_tls_answer(protocol::bytes_view in);
@@ -169,7 +172,7 @@ private:
     std::size_t next_address = 0;
     std::unique_ptr<protocol::server_login> login;
     std::string last_error;
-    bool plain_only = false; // a second try without TLS, for sslmode=prefer and allow
+    bool with_tls = false; // the second try of sslmode=allow
     timer deadline;
     explicit attempt(server& owner);
   };
@@ -179,7 +182,7 @@ private:
   std::int32_t process_id_ = 0;
   protocol::bytes cancel_secret_;
   protocol::parameter_values_ptr initial_values_;
-  clock::time_point connected_at_{}, idle_since_{}, assigned_at_{};
+  clock::time_point connected_at_{}, idle_since_{}, assigned_at_{}, asked_at_{};
   std::chrono::system_clock::time_point connect_time_;
   std::uint32_t cancels_ = 0;
   bool told_closing_ = false;

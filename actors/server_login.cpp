@@ -82,15 +82,28 @@ void server::fail_attempt(std::string why) {
   in_.clear();
   out_.clear();
   attempt_->last_error = address_.host + ":" + std::to_string(address_.port) + ": " + why;
-  if (attempt_->plain_only) attempt_->plain_only = false;
+  attempt_->with_tls = false;
   connect_next();
+}
+
+/// sslmode=allow: a server that refuses the login in clear may take it over TLS.
+bool server::try_again_with_tls() {
+  const bool due = attempt_->settings->server_tls_sslmode == config::tls_mode::allow && !attempt_->with_tls &&
+                   address_.address.ss_family != AF_UNIX;
+  if (!due) return false;
+  attempt_->with_tls = true;
+  --attempt_->next_address; // the same once more
+  close_socket();
+  set_step(server_step::resolving);
+  send(caf::actor_cast<caf::actor>(this), connect_server{}); // its bytes are still being read
+  return true;
 }
 
 void server::on_connected() {
   const config::tls_mode mode = attempt_->settings->server_tls_sslmode;
   const bool over_unix = address_.address.ss_family == AF_UNIX;
-  if (over_unix || mode == config::tls_mode::disable || mode == config::tls_mode::allow || attempt_->plain_only)
-    return begin_session();
+  const bool plain_first = mode == config::tls_mode::allow && !attempt_->with_tls;
+  if (over_unix || mode == config::tls_mode::disable || plain_first) return begin_session();
   protocol::bytes request;
   protocol::append_ssl_request(request);
   set_step(server_step::asking_tls);
@@ -186,6 +199,7 @@ void server::login_step(protocol::server_login::step step) {
   case verdict::derive:
     return derive();
   case verdict::failed:
+    if (try_again_with_tls()) return;
     return login_failed(std::move(step.why), attempt_->login->error_body());
   case verdict::done:
     break;

@@ -101,12 +101,22 @@ bool value_reader::check_protocols(const toml_entry& entry, const std::string& t
   return true;
 }
 
+/// One file, or several with commas: a certificate of each kind.
+bool value_reader::check_files(const toml_entry& entry, std::string& text) {
+  std::string all;
+  for (const auto& name : split_list(text)) {
+    const std::string file = absolute(name);
+    if (!world_.file || !world_.file(file)) return fail(entry, "cannot read " + file);
+    all += (all.empty() ? "" : ",") + file;
+  }
+  text = all;
+  return true;
+}
+
 bool value_reader::check_text(const toml_entry& entry, const setting_row& row, std::string& text) {
   switch (row.rule) {
   case value_rule::readable_file:
-    if (text.empty()) return true;
-    text = absolute(text);
-    return (world_.file && world_.file(text).has_value()) || fail(entry, "cannot read " + text);
+    return check_files(entry, text);
   case value_rule::tls_protocols:
     return check_protocols(entry, text);
   case value_rule::host_list: {

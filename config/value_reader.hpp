@@ -66,6 +66,7 @@ private:
   bool read_substituted(const toml_entry& entry, std::string_view expected, T& out, Parse parse);
   bool substitute(const toml_entry& entry, const std::string& raw, std::string& out);
   bool check_text(const toml_entry& entry, const setting_row& row, std::string& text);
+  bool check_files(const toml_entry& entry, std::string& text);
   bool check_protocols(const toml_entry& entry, const std::string& text);
   bool wrong_type(const toml_entry& entry, std::string_view expected);
   bool fail(const toml_entry& entry, const std::string& text);
