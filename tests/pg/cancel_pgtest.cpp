@@ -198,9 +198,8 @@ BOOST_AUTO_TEST_CASE(B118_a_cancel_whose_server_hangs_times_out_and_leaks_nothin
   for (const set_up& how : every_set_up) {
     BOOST_TEST_CONTEXT("pool_mode " << how.mode << ", reactors " << how.reactors) {
       tcp_proxy proxy(postgres::shared().port());
-      pg_edge_process node(
-          set_up_toml(how, "default_pool_size = 1\ncancel_wait_timeout = 1\nserver_login_retry = 1\n",
-                      by_proxy(proxy, "proxied", "server_tls_sslmode = \"disable\"")));
+      pg_edge_process node(set_up_toml(how, "default_pool_size = 1\ncancel_wait_timeout = 1\nserver_login_retry = 1\n",
+                                       by_proxy(proxy, "proxied", "server_tls_sslmode = \"disable\"")));
       wire_client client(node.port());
       client.login("trust_user", "proxied");
       client.send(query_bytes("select pg_sleep(3), 'b118'"));
@@ -247,8 +246,8 @@ BOOST_AUTO_TEST_CASE(B120_interrupted_psql_and_pgbench_leave_the_pool_whole) {
         BOOST_TEST(one.wait(milliseconds(15000)).has_value());
       int cancelled = 0;
       for (int i = 0; i < 6; ++i)
-        cancelled += read_file(folder / std::to_string(i)).find("canceling statement due to user request") !=
-                     std::string::npos;
+        cancelled +=
+            read_file(folder / std::to_string(i)).find("canceling statement due to user request") != std::string::npos;
       BOOST_TEST(cancelled > 0);
     }
     BOOST_TEST(waits_for_running("b120", 0));

@@ -178,8 +178,7 @@ private:
 };
 
 /// A [databases] table that goes by the proxy.
-inline std::string by_proxy(const tcp_proxy& proxy, const std::string& name = "proxied",
-                            const std::string& more = "") {
+inline std::string by_proxy(const tcp_proxy& proxy, const std::string& name = "proxied", const std::string& more = "") {
   return "[databases." + name + "]\nhost = \"127.0.0.1\"\nport = " + std::to_string(proxy.port()) +
          "\ndbname = \"app\"\n" + more + "\n";
 }

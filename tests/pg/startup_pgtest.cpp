@@ -99,11 +99,11 @@ private:
     std::string head, body;
     if (read_exactly(fd, head, 4) && read_exactly(fd, body, number(head) - 4)) {
       ::send(fd, login_.data(), login_.size(), MSG_NOSIGNAL);
-      const std::string row = message_bytes('T', int16_bytes(1) + c_string("x") + int32_bytes(0) + int16_bytes(0) +
-                                                     int32_bytes(25) + int16_bytes(-1) + int32_bytes(-1) +
-                                                     int16_bytes(0)) +
-                              message_bytes('D', int16_bytes(1) + int32_bytes(1) + "1") +
-                              message_bytes('C', c_string("SELECT 1")) + message_bytes('Z', "I");
+      const std::string row =
+          message_bytes('T', int16_bytes(1) + c_string("x") + int32_bytes(0) + int16_bytes(0) + int32_bytes(25) +
+                                 int16_bytes(-1) + int32_bytes(-1) + int16_bytes(0)) +
+          message_bytes('D', int16_bytes(1) + int32_bytes(1) + "1") + message_bytes('C', c_string("SELECT 1")) +
+          message_bytes('Z', "I");
       while (read_exactly(fd, head, 5) && read_exactly(fd, body, number(head.substr(1)) - 4) && head[0] == 'Q')
         ::send(fd, row.data(), row.size(), MSG_NOSIGNAL);
     }
@@ -474,9 +474,9 @@ BOOST_AUTO_TEST_CASE(B014_a_server_that_warns_while_logging_in_is_taken) {
 
 BOOST_AUTO_TEST_CASE(B015_large_login_messages_of_a_server_are_taken) {
   const std::string large(200'000, 'v');
-  scripted_server server(login_script(message_bytes('N', "SNOTICE" + std::string(1, '\0') + "M" + c_string(large) +
-                                                             std::string(1, '\0')) +
-                                      message_bytes('S', c_string("my_report") + c_string(large))));
+  scripted_server server(
+      login_script(message_bytes('N', "SNOTICE" + std::string(1, '\0') + "M" + c_string(large) + std::string(1, '\0')) +
+                   message_bytes('S', c_string("my_report") + c_string(large))));
   pg_edge_process node(simple_toml("", scripted_database(server)));
   wire_client client(node.port());
   client.startup({{"user", "trust_user"}, {"database", "scripted"}});
@@ -503,8 +503,8 @@ BOOST_AUTO_TEST_CASE(B016_backend_ids_are_unique_and_positive) {
 
 BOOST_AUTO_TEST_CASE(B017_http_gets_an_answer_and_no_crash) {
   pg_edge_process node(simple_toml());
-  for (const char* request : {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "POST /sql HTTP/1.1\r\n\r\n",
-                              "OPTIONS * HTTP/1.1\r\n\r\n"}) {
+  for (const char* request :
+       {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "POST /sql HTTP/1.1\r\n\r\n", "OPTIONS * HTTP/1.1\r\n\r\n"}) {
     wire_client client(node.port());
     client.send(std::string(request, 2));
     std::this_thread::sleep_for(milliseconds(20));
@@ -528,9 +528,9 @@ BOOST_AUTO_TEST_CASE(B018_tcp_keep_alives_are_on_with_the_configured_values) {
     pg_edge_process node(simple_toml(settings));
     wire_client client = log_in(node);
     BOOST_TEST(client.value("select 1") == "1");
-    const int server_side = std::stoi(
-        postgres::shared().query("select client_port from pg_stat_activity where usename = 'trust_user' and "
-                                 "datname = 'app' order by backend_start desc limit 1"));
+    const int server_side =
+        std::stoi(postgres::shared().query("select client_port from pg_stat_activity where usename = 'trust_user' and "
+                                           "datname = 'app' order by backend_start desc limit 1"));
     const int rows[][2] = {{node.port(), local_port(client)}, {server_side, postgres::shared().port()}};
     for (const auto& row : rows) {
       std::optional<tcp_entry> entry;

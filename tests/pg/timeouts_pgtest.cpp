@@ -56,8 +56,8 @@ BOOST_AUTO_TEST_CASE(B121_query_wait_timeout_and_its_per_user_and_per_database_v
   postgres::shared().query("create role hasty login password 'hasty'");
   for (const set_up& how : every_set_up) {
     BOOST_TEST_CONTEXT("pool_mode " << how.mode << ", reactors " << how.reactors) {
-      pg_edge_process node(set_up_toml(how, "default_pool_size = 1\nquery_wait_timeout = 1\n",
-                                       tables + "password = \"hasty\"\n"));
+      pg_edge_process node(
+          set_up_toml(how, "default_pool_size = 1\nquery_wait_timeout = 1\n", tables + "password = \"hasty\"\n"));
       const auto timed = [&](const std::string& user, const std::string& database) {
         wire_client waiting = log_in_to(node, database, user);
         wire_client holder = log_in_to(node, database, user);
@@ -120,7 +120,8 @@ BOOST_AUTO_TEST_CASE(B123_idle_transaction_timeout_tells_the_client_and_rolls_ba
       const milliseconds taken = time_of([&] { check_ended(idle, "25P03"); });
       BOOST_TEST(taken.count() >= 900);
       BOOST_TEST(taken.count() < 1900);
-      BOOST_TEST(wait_for([&] { return server.query("select count(*) from pg_locks where relation = 'b123'::regclass") == "0"; }));
+      BOOST_TEST(wait_for(
+          [&] { return server.query("select count(*) from pg_locks where relation = 'b123'::regclass") == "0"; }));
       BOOST_TEST(server.query("select count(*) from b123") == "0");
       busy.expect("T D C Z(T)");
       busy.query("commit", "C Z(I)");
@@ -201,7 +202,8 @@ BOOST_AUTO_TEST_CASE(B126_server_idle_timeout_closes_unused_servers) {
     const std::string first = pid_of(client);
     if (node.log().find("session") == std::string::npos) BOOST_TEST(pid_of(client) == first);
     client.close();
-    BOOST_TEST(wait_for([] { return postgres::shared().backends("replication_user", "app") == 0; }, milliseconds(6000)));
+    BOOST_TEST(
+        wait_for([] { return postgres::shared().backends("replication_user", "app") == 0; }, milliseconds(6000)));
     BOOST_TEST(log_in(node, "replication_user").value("select 1") == "1");
   });
 }
@@ -278,13 +280,13 @@ BOOST_AUTO_TEST_CASE(B128_connect_timeout_when_the_server_accepts_and_says_nothi
   for (const set_up& how : every_set_up) {
     tcp_proxy proxy(postgres::shared().port());
     proxy.stall(true);
-    pg_edge_process node(
-        set_up_toml(how, "server_connect_timeout = 1\nserver_login_retry = 1\nquery_wait_timeout = 3\n",
-                    by_proxy(proxy)));
+    pg_edge_process node(set_up_toml(
+        how, "server_connect_timeout = 1\nserver_login_retry = 1\nquery_wait_timeout = 3\n", by_proxy(proxy)));
     wire_client client(node.port());
     std::vector<wire_message> answer;
-    const milliseconds taken =
-        time_of([&] { answer = client.try_startup({{"user", "trust_user"}, {"database", "proxied"}}); });
+    const milliseconds taken = time_of([&] {
+      answer = client.try_startup({{"user", "trust_user"}, {"database", "proxied"}});
+    });
     BOOST_TEST_REQUIRE(!answer.empty());
     BOOST_TEST(answer.back().type == 'E');
     BOOST_TEST(taken.count() >= 900);
@@ -316,8 +318,9 @@ BOOST_AUTO_TEST_CASE(B128_connect_timeout_when_packets_are_dropped) {
                   "[databases.deaf]\nhost = \"127.0.0.1\"\nport = " + std::to_string(ntohs(here.sin_port)) + "\n"));
   wire_client client(node.port());
   std::vector<wire_message> answer;
-  const milliseconds taken =
-      time_of([&] { answer = client.try_startup({{"user", "trust_user"}, {"database", "deaf"}}); });
+  const milliseconds taken = time_of([&] {
+    answer = client.try_startup({{"user", "trust_user"}, {"database", "deaf"}});
+  });
   BOOST_TEST_REQUIRE(!answer.empty());
   BOOST_TEST(answer.back().type == 'E');
   BOOST_TEST(taken.count() < 6000);
