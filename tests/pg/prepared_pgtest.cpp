@@ -522,6 +522,32 @@ BOOST_AUTO_TEST_CASE(B093_a_column_that_goes_or_changes_its_type) {
 
 // -- statistics and memory -----------------------------------------------------------------------------------------
 
+BOOST_AUTO_TEST_CASE(B097_statements_are_counted) {
+  pg_edge_process node(pool_of(1, "admin_users = \"trust_user\"\n"));
+  pq console(node.conninfo("trust_user", "pgbouncer"));
+  auto counted = [&] {
+    pq_result stats = console.exec("SHOW STATS");
+    std::string text;
+    for (int row = 0; row < stats.rows(); ++row)
+      for (int column = 0; column < stats.columns(); ++column) {
+        std::string name = stats.column_name(column);
+        bool wanted =
+            name == "total_client_parse_count" || name == "total_server_parse_count" || name == "total_bind_count";
+        if (wanted && stats.value(row) == "app") text += name.substr(6) + "=" + stats.value(row, column) + " ";
+      }
+    return text;
+  };
+  wire_client a = client_of(node.port()), b = client_of(node.port());
+  for (wire_client* client : {&a, &b}) {
+    answer(*client, parse_bytes("s", "select 97") + sync_bytes());
+    answer(*client, run_batch("s"));
+    answer(*client, run_batch("s"));
+  }
+  // Two clients parsed, one server did.
+  std::string wanted = "client_parse_count=2 server_parse_count=1 bind_count=4 ";
+  BOOST_TEST(wait_for([&] { return counted() == wanted; }), counted());
+}
+
 BOOST_AUTO_TEST_CASE(B098_memory_of_closed_statements_is_given_back) {
   pg_edge_process node(pool_of(1, "max_prepared_statements = 5\n"));
   wire_client a = client_of(node.port());
