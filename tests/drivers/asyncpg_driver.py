@@ -40,7 +40,8 @@ async def expect(kind, work):
 async def queries_with_parameters():
     async with connected() as connection:
         for n in range(50):
-            check(tuple(await connection.fetchrow("select $1::int + 1, $2::text", n, f"text {n}")), (n + 1, f"text {n}"))
+            row = await connection.fetchrow("select $1::int + 1, $2::text", n, f"text {n}")
+            check(tuple(row), (n + 1, f"text {n}"))
         check(await connection.execute("select 1; select 2"), "SELECT 1")
 
 
