@@ -189,8 +189,8 @@ BOOST_AUTO_TEST_CASE(B191_a_big_value_to_the_server_is_streamed) {
   client.login("trust_user", "app");
   const long before = peak_memory(pool.pid());
   const std::string part(megabyte, 'x'), size = std::to_string(big_value());
-  const auto send_value = [&] {
-    for (std::size_t sent = 0; sent < big_value(); sent += part.size())
+  const auto send_value = [&](std::size_t bytes) {
+    for (std::size_t sent = 0; sent < bytes; sent += part.size())
       client.send(part);
   };
   // A Bind with one value, by hand: it is made while it is sent.
@@ -198,15 +198,16 @@ BOOST_AUTO_TEST_CASE(B191_a_big_value_to_the_server_is_streamed) {
   const std::string head =
       std::string(2, '\0') + int16_bytes(0) + int16_bytes(1) + int32_bytes(static_cast<std::int64_t>(big_value()));
   client.send("B" + int32_bytes(static_cast<std::int64_t>(4 + head.size() + big_value() + 2)) + head);
-  send_value();
+  send_value(big_value());
   client.send(int16_bytes(0) + execute_bytes() + sync_bytes());
   client.expect("1 2 D(" + size + ") C Z(I)");
-  // And a query string.
+  // And a query string; Postgres's own lexer takes no literal of more than half a GB.
+  const std::size_t literal = std::min(big_value(), 400 * megabyte);
   const std::string begin = "select length('", end("')\0", 3);
-  client.send("Q" + int32_bytes(static_cast<std::int64_t>(4 + begin.size() + big_value() + end.size())) + begin);
-  send_value();
+  client.send("Q" + int32_bytes(static_cast<std::int64_t>(4 + begin.size() + literal + end.size())) + begin);
+  send_value(literal);
   client.send(end);
-  client.expect("T D(" + size + ") C Z(I)");
+  client.expect("T D(" + std::to_string(literal) + ") C Z(I)");
   const long growth = peak_memory(pool.pid()) - before;
   BOOST_TEST_MESSAGE("memory grew by " << growth << " MB");
   BOOST_TEST(growth < 16);
