@@ -299,6 +299,7 @@ private:
   void note_prepared(const statement_ptr& what, std::uint64_t epoch) {
     server_statements::entry& entry = s_->statements.add(what);
     entry.batch = s_->batch;
+    entry.serial = s_->parse_serial;
     entry.validated_at = epoch;
     while (const statement_ptr oldest =
                s_->statements.evict(std::max<std::size_t>(c_.rules->max_server_statements, 1))) {
@@ -326,6 +327,7 @@ private:
       write_parse(*what);
       owed_reply& reply = owe(reply_kind::parse, true);
       reply.subject = what;
+      reply.serial = ++s_->parse_serial;
       reply.epoch = present_parse_epoch();
     }
     note_prepared(what, present_parse_epoch());
@@ -359,7 +361,9 @@ private:
     write_message(to_server_, 'E', {nul, bytes_view{"\0\0\0\0", 4}});
     owe(reply_kind::parse, true);
     owe(reply_kind::bind, true);
-    owe(reply_kind::execute, true).subject = what;
+    owed_reply& reply = owe(reply_kind::execute, true);
+    reply.subject = what;
+    reply.serial = ++s_->parse_serial;
   }
 
   client_statement* known(std::string_view name) {
@@ -694,6 +698,7 @@ private:
     write_parse(*what);
     owed_reply& reply = owe_renaming(reply_kind::parse, std::move(undo));
     reply.subject = what;
+    reply.serial = ++s_->parse_serial;
     reply.epoch = epoch;
     note_prepared(what, epoch);
     return swallow(header);

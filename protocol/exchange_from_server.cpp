@@ -249,7 +249,7 @@ private:
     }
     reply.subject->verified = true;
     server_statements::entry* entry = s_.statements.find(*reply.subject);
-    if (entry != nullptr && entry->batch == reply.batch) entry->batch = 0;
+    if (entry != nullptr && entry->serial == reply.serial) entry->batch = 0;
   }
 
   void bind_complete(const frame_header& header) {
@@ -363,11 +363,13 @@ private:
   void take_back(owed_reply& reply) {
     if (reply.kind == reply_kind::parse && reply.subject) {
       const server_statements::entry* entry = s_.statements.find(*reply.subject);
-      if (entry != nullptr && entry->batch == reply.batch) s_.statements.erase(*reply.subject);
+      if (entry != nullptr && entry->serial == reply.serial) s_.statements.erase(*reply.subject);
     } else if (reply.kind == reply_kind::execute && reply.ours && reply.subject) {
-      s_.statements.erase(*reply.subject);
+      const server_statements::entry* entry = s_.statements.find(*reply.subject);
+      if (entry != nullptr && entry->serial == reply.serial) s_.statements.erase(*reply.subject);
     } else if (reply.kind == reply_kind::parse || (reply.kind == reply_kind::close && reply.epoch != 0)) {
-      s_.unnamed_client = 0; // whosever it was may be there still
+      // Whosever it was may be there still. A later batch may have sent another meanwhile.
+      if (reply.epoch == s_.unnamed_generation) s_.unnamed_client = 0;
     } else if (reply.kind == reply_kind::close && reply.ours && reply.subject) {
       s_.statements.erase(*reply.subject);
       s_.statements.add(reply.subject).stale = true; // still there, and of unknown age

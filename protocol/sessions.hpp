@@ -122,6 +122,7 @@ struct owed_reply {
   std::uint32_t copy_ends = 0;       // CopyDone or CopyFail sent for it before the server asked
   std::uint64_t epoch = 0;           // of a Parse without a name: its generation
   std::uint64_t batch = 0;           // the server's batch in which it was sent
+  std::uint64_t serial = 0;          // of a Parse with a subject
   statement_ptr subject;
   text_effects_ptr effects;
   std::unique_ptr<map_undo> undo;
@@ -221,6 +222,7 @@ struct server_session {
   bool copy_both = false; // replication
   stray_sync stray = stray_sync::none;
   std::uint64_t batch = 1;          // rises with every Sync or simple query sent
+  std::uint64_t parse_serial = 0;
   std::uint64_t unnamed_client = 0; // whose unnamed statement the server holds; 0: none, or it is not known whose
   std::uint64_t unnamed_generation = 0;
   std::uint64_t unnamed_batch = 0; // sent in this batch and not yet confirmed; 0: confirmed

@@ -107,7 +107,7 @@ server_statements::entry* server_statements::find(const statement& what) {
 
 server_statements::entry& server_statements::add(statement_ptr what) {
   const std::uint64_t id = what->id;
-  order_.push_front({std::move(what), 0, 0, false});
+  order_.push_front({std::move(what), 0, 0, 0, false});
   by_id_[id] = order_.begin();
   return order_.front();
 }

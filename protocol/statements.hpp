@@ -98,9 +98,10 @@ public:
   struct entry {
     statement_ptr what;
     std::uint64_t validated_at =
-        0;                   // no client that parsed before this moment can be shown a stale plan's error wrongly
-    std::uint64_t batch = 0; // sent in this batch and not yet confirmed; 0: confirmed
-    bool stale = false;      // its plan's result type has changed: close before use
+        0;                    // no client that parsed before this moment can be shown a stale plan's error wrongly
+    std::uint64_t serial = 0; // of the Parse that was sent for it
+    std::uint64_t batch = 0;  // sent in this batch and not yet confirmed; 0: confirmed
+    bool stale = false;       // its plan's result type has changed: close before use
   };
 
   /// The entry, now the most recently used, or null.

@@ -120,6 +120,8 @@ private:
 
   std::string batch() {
     if (pick(4) == 0) return exec_params(sql());
+    // The names in an unnamed statement are looked up when it is bound, and by Postgres when it is run: not kept.
+    if (pick(6) == 0) return exec_params(pick(2) == 0 ? "DEALLOCATE " + named() : "DEALLOCATE ALL") + cs("") + s();
     std::string out;
     for (std::uint64_t n = pick(8); n > 0; --n)
       out += extended();
@@ -159,9 +161,6 @@ private:
       const std::string what = named();
       return cs(what) + p(what, "SELECT " + tag()) + b(what) + e();
     }
-    case 14:
-      return p("", pick(2) == 0 ? "DEALLOCATE " + named() : "DEALLOCATE ALL") + b("") + e() +
-             cs(""); // its names are looked up when it is parsed, not when it is bound again later
     default:
       return p("", pick(3) == 0 ? "BEGIN" : "COMMIT") + b("") + e();
     }
@@ -221,6 +220,8 @@ std::string run_seed(std::uint64_t seed) {
                 expected.substr(from, 500) + "\n--- had ...\n" + had.substr(from, 500) + "\n";
     }
   }
+  for (std::size_t i = 0; !result.empty() && i < all.servers(); ++i)
+    result += "server " + std::to_string(i) + " was sent " + all.requests(all.server(i)) + "\n";
   return result;
 }
 
