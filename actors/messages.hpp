@@ -105,6 +105,18 @@ struct client_left {
   std::uint32_t share = 0;
 };
 
+/// From a share to its steward: unused for pool_idle_timeout, and without a server. `left` clients have come and gone
+/// so far: when that is all the steward ever sent to it, none is on its way.
+struct share_unused {
+  std::uint32_t share = 0;
+  std::uint64_t left = 0;
+};
+/// From a steward to its tenant: every share is unused. `joined`: clients it was ever asked to take.
+struct pool_unused {
+  std::uint64_t pool = 0;
+  std::uint64_t joined = 0;
+};
+
 /// Console and drains ask a steward for the handles of its shares; tenants pass it on.
 struct list_shares {};
 struct share_list {
@@ -121,15 +133,16 @@ struct list_tenants {};
 /// list_shares    : who they are
 struct end_clients;
 using steward_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>,
-                                       caf::reacts_to<client_left>, caf::reacts_to<settings_changed>,
+                                       caf::reacts_to<client_left>, caf::reacts_to<share_unused>,
+                                       caf::reacts_to<settings_changed>,
                                        caf::reacts_to<end_clients>, caf::replies_to<list_shares>::with<share_list>>;
 struct steward_list {
   std::vector<steward_actor> stewards;
 };
 
 /// join_pool: to the steward of that pool, made if need be; settings_changed: to all of them
-using tenant_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<settings_changed>,
-                                      caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
+using tenant_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<pool_unused>,
+                                      caf::reacts_to<settings_changed>, caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
 struct tenant_list {
   std::vector<tenant_actor> tenants;
 };
@@ -381,6 +394,8 @@ PG_EDGE_LOCAL_MESSAGE(settings_changed)
 PG_EDGE_LOCAL_MESSAGE(share_report)
 PG_EDGE_LOCAL_MESSAGE(share_order)
 PG_EDGE_LOCAL_MESSAGE(client_left)
+PG_EDGE_LOCAL_MESSAGE(share_unused)
+PG_EDGE_LOCAL_MESSAGE(pool_unused)
 PG_EDGE_LOCAL_MESSAGE(list_shares)
 PG_EDGE_LOCAL_MESSAGE(share_list)
 PG_EDGE_LOCAL_MESSAGE(list_stewards)

@@ -244,7 +244,10 @@ void share::on_attach(const attach_client& message) {
 
 void share::on_detach(const detach_client&) {
   if (client_count_ > 0) --client_count_;
+  ++clients_left_;
+  if (client_count_ == 0) unused_since_ = home().now();
   send(steward_, client_left{permits_.key().share});
+  if (!tick_.armed()) arm_tick();
 }
 
 void share::learn(learned_welcome what) {

@@ -106,6 +106,8 @@ private:
   void tick();
   void check_waiters(clock::time_point now);
   void check_servers(clock::time_point now);
+  bool may_become_unused() const;
+  void check_unused(clock::time_point now);
   void arm_tick();
   share_snapshot snapshot(const take_snapshot& what);
   server_row row_of(const class server& what) const;
@@ -124,6 +126,8 @@ private:
   std::vector<std::pair<cluster::backend_id, caf::actor>> carried_; // leave with the next report
   list_link clients_;
   std::uint32_t client_count_ = 0;
+  std::uint64_t clients_left_ = 0, told_left_ = 0; // ever; as of the last share_unused
+  clock::time_point unused_since_{};
 
   struct known_welcome {
     protocol::parameter_values_ptr values;

@@ -78,7 +78,7 @@ void share::refuse(queue::iterator whom, const protocol::bytes& error) {
 void share::arm_tick() {
   const bool busy = !waiters_.empty() || permits_.count(server_state::busy) > 0;
   tick_is_quiet_ = !busy;
-  if (busy || !servers_.empty() || !cancel_queue_.empty() || permits_.missing() > 0)
+  if (busy || !servers_.empty() || may_become_unused() || !cancel_queue_.empty() || permits_.missing() > 0)
     home().schedule(tick_, home().now() + (busy ? busy_tick : quiet_tick));
 }
 
@@ -86,8 +86,27 @@ void share::tick() {
   const auto now = home().now();
   check_waiters(now);
   check_servers(now);
+  check_unused(now);
   act();
   if (!tick_.armed()) arm_tick();
+}
+
+/// Its last client has left, and the steward does not know yet that it may be done without.
+bool share::may_become_unused() const {
+  const auto settings = pool_->settings();
+  return settings->pool_idle_timeout.count() > 0 && settings->min_pool_size == 0 && client_count_ == 0 &&
+         waiters_.empty() && told_left_ != clients_left_;
+}
+
+/// pool_idle_timeout: first the servers go, and when Postgres has closed the last of them the pool may.
+void share::check_unused(clock::time_point now) {
+  if (!may_become_unused() || now - unused_since_ < pool_->settings()->pool_idle_timeout) return;
+  const std::deque<server*> idle = idle_;
+  for (server* what : idle)
+    close(*what, "pool_idle_timeout");
+  if (!servers_.empty()) return;
+  told_left_ = clients_left_;
+  send(steward_, share_unused{permits_.key().share, clients_left_});
 }
 
 void share::check_waiters(clock::time_point now) {

@@ -19,14 +19,17 @@ struct steward_state {
   actor_stats::alive_token alive{actor_kind::steward};
   node_context* node = nullptr;
   pool_common_ptr pool;
+  caf::actor_addr tenant; // weak: the tenant holds us
   cluster::permit_steward permits{0};
   struct place {
     caf::actor share;
     reactor* home = nullptr;
     cluster::share_key key;
     std::uint32_t clients = 0;
+    std::uint64_t joined = 0, left = 0; // ever; `left` as of its last share_unused
   };
   std::vector<place> places;
+  std::uint64_t joins = 0;                                        // clients it was ever asked to take
   std::unordered_map<cluster::backend_id, caf::actor> travelling; // servers between two shares
 };
 
@@ -75,6 +78,7 @@ void join(steward_self self, const join_pool& wish) {
   if (!chosen) return;
   auto& place = state.places[*chosen];
   ++place.clients;
+  ++place.joined;
   caf::anon_send(wish.client, pool_joined{place.share, place.home, state.pool});
 }
 
@@ -90,17 +94,40 @@ void share_down(steward_self self, const caf::down_msg& down) {
     deliver(self, state.permits.share_lost(place.key, {}, false));
     ++place.key.incarnation;
     place.clients = 0;
+    place.joined = place.left = 0;
     start_share(self, i);
   }
 }
 
-steward_actor::behavior_type steward(steward_self self, node_context* node, pool_common_ptr pool) {
+/// The pool goes when no share has clients or servers and none is on its way to one; its shares go with it.
+void note_unused(steward_self self, const share_unused& message) {
   steward_state& state = self->state;
+  std::uint64_t joined = 0;
+  bool unused = state.travelling.empty();
+  for (auto& place : state.places) {
+    if (place.key.share == message.share) place.left = message.left;
+    unused = unused && place.left == place.joined;
+    joined += place.joined;
+  }
+  if (!unused || joined != state.joins) return;
+  if (const auto tenant = caf::actor_cast<tenant_actor>(state.tenant))
+    caf::anon_send(tenant, pool_unused{state.pool->id, joined});
+}
+
+steward_actor::behavior_type steward(steward_self self, node_context* node, pool_common_ptr pool,
+                                     const tenant_actor& tenant) {
+  steward_state& state = self->state;
+  state.tenant = tenant.address();
   state.node = node;
   state.pool = std::move(pool);
   const auto settings = state.pool->settings();
   state.permits = cluster::permit_steward(static_cast<std::uint32_t>(settings->pool_size));
   self->set_down_handler([self](caf::down_msg& down) { share_down(self, down); });
+  self->set_exit_handler([self](caf::exit_msg& message) { // its tenant is done with the pool
+    for (const auto& place : self->state.places)
+      caf::anon_send_exit(place.share, caf::exit_reason::user_shutdown);
+    self->quit(message.reason);
+  });
   make_shares(self);
   log(level::info, log_event::pool_created,
       {{"pool", state.pool->id},
@@ -112,6 +139,7 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
   return {
       [self](const join_pool& wish) {
         actor_stats::handled(actor_kind::steward, 1);
+        ++self->state.joins;
         join(self, wish);
       },
       [self](const share_report& message) {
@@ -127,6 +155,7 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
         for (auto& place : self->state.places)
           if (place.key.share == message.share && place.clients > 0) --place.clients;
       },
+      [self](const share_unused& message) { note_unused(self, message); },
       [self](const settings_changed&) {
         steward_state& state = self->state;
         deliver(self, state.permits.resize(static_cast<std::uint32_t>(state.pool->settings()->pool_size)));
@@ -148,8 +177,8 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
 
 } // namespace
 
-steward_actor spawn_steward(caf::actor_system& system, node_context& node, pool_common_ptr pool) {
-  return system.spawn(steward, &node, std::move(pool));
+steward_actor spawn_steward(caf::actor_system& system, node_context& node, pool_common_ptr pool, tenant_actor tenant) {
+  return system.spawn(steward, &node, std::move(pool), std::move(tenant));
 }
 
 } // namespace pg_edge::actors

@@ -20,6 +20,7 @@ struct tenant_state {
   struct pool {
     pool_common_ptr common;
     steward_actor steward;
+    std::uint64_t joins = 0; // sent to the steward
   };
   std::map<std::pair<std::string, std::string>, pool> pools; // by database and server user
 };
@@ -53,9 +54,22 @@ tenant_actor::behavior_type tenant(tenant_actor::stateful_pointer<tenant_state> 
             return;
           }
           pool.common->set_settings(std::move(settings));
-          pool.steward = spawn_steward(self->system(), *state.node, pool.common);
+          pool.steward = spawn_steward(self->system(), *state.node, pool.common, tenant_actor(self));
         }
+        ++pool.joins;
         caf::anon_send(pool.steward, wish);
+      },
+      [self](const pool_unused& message) {
+        auto& pools = self->state.pools;
+        for (auto one = pools.begin(); one != pools.end(); ++one) {
+          // A client sent there meanwhile keeps it: the steward will say so again when that one has left.
+          if (one->second.common->id != message.pool || one->second.joins != message.joined) continue;
+          log(level::info, log_event::pool_removed,
+              {{"pool", message.pool}, {"database", one->first.first}, {"user", one->first.second}});
+          caf::anon_send_exit(one->second.steward, caf::exit_reason::user_shutdown);
+          pools.erase(one);
+          return;
+        }
       },
       [self](const settings_changed& message) {
         for (auto& [key, pool] : self->state.pools) {

@@ -14,6 +14,6 @@ tenants_actor spawn_tenants(caf::actor_system& system, node_context& node);
 tenant_actor spawn_tenant(caf::actor_system& system, node_context& node, std::string name);
 
 /// Starts a pool's steward and its shares.
-steward_actor spawn_steward(caf::actor_system& system, node_context& node, pool_common_ptr pool);
+steward_actor spawn_steward(caf::actor_system& system, node_context& node, pool_common_ptr pool, tenant_actor tenant);
 
 } // namespace pg_edge::actors
