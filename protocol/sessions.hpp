@@ -32,8 +32,8 @@ struct exchange_rules {
   bool share_statements = true; // transaction and statement mode: names are ours on servers
   std::size_t max_server_statements = 200;
   std::size_t max_message = std::numeric_limits<std::size_t>::max(); // bytes, of either side
-  statement_cache* cache = nullptr;  // the pool's; set when share_statements is
-  exchange_counts* counts = nullptr; // never null once in use
+  statement_cache* cache = nullptr;                                  // the pool's; set when share_statements is
+  exchange_counts* counts = nullptr;                                 // never null once in use
 };
 
 /// A simple query is looked at whole up to this size; a longer one is relayed as it comes and its tags must do.
@@ -101,6 +101,10 @@ enum class reply_kind : std::uint8_t {
   local_parse, // answered by the pooler when its turn comes
   local_close,
 };
+
+/// What those answers are.
+inline constexpr bytes_view parse_complete_bytes{"1\0\0\0\4", 5};
+inline constexpr bytes_view close_complete_bytes{"3\0\0\0\4", 5};
 
 /// How to take back what was noted when a message was sent, should the server skip it.
 struct map_undo {
@@ -221,7 +225,7 @@ struct server_session {
   bool copy_in = false;   // the server takes CopyData
   bool copy_both = false; // replication
   stray_sync stray = stray_sync::none;
-  std::uint64_t batch = 1;          // rises with every Sync or simple query sent
+  std::uint64_t batch = 1; // rises with every Sync or simple query sent
   std::uint64_t parse_serial = 0;
   std::uint64_t unnamed_client = 0; // whose unnamed statement the server holds; 0: none, or it is not known whose
   std::uint64_t unnamed_generation = 0;

@@ -1,0 +1,105 @@
+// An ErrorResponse: what the server will not do any more, and what was noted too early is taken back.
+#include "protocol/server_side.hpp"
+
+namespace pg_edge::protocol {
+
+// -- errors
+// ------------------------------------------------------------------------------------------------------------
+void server_side::error(const frame_header& header, bytes_view rest) {
+  if (rest.size() < header.total() && header.total() <= looked_at_error_limit) return need_more();
+  const bytes_view body = rest.size() >= header.total() ? body_of(header, rest) : bytes_view{};
+  const bytes_view severity = error_field(body, 'V');
+  s_.fatal_seen |= severity == "FATAL" || severity == "PANIC";
+  s_.copy_in = false;
+  if (s_.owed.empty()) return send_on(header, true); // the server is about to close, and says why
+  const reply_kind kind = s_.owed.front().kind;
+  if (kind == reply_kind::query || kind == reply_kind::function_call) {
+    if (s_.owed.front().ours) s_.own_error.assign(body);
+    if (s_.owed.front().release_ready) s_.dirt.settings = true;
+    s_.unlistened = false;
+    if (s_.stray == stray_sync::possible) s_.dirt.library = true; // closed when it comes back
+    s_.stray = stray_sync::none;
+    return send_on(header, visible());
+  }
+  error_in_batch(header, body);
+}
+
+/// Everything up to the next Sync will be skipped by the server, so nothing more is owed for it.
+void server_side::error_in_batch(const frame_header& header, bytes_view body) {
+  std::size_t sync = 0;
+  while (sync < s_.owed.size() && s_.owed.at(sync).kind != reply_kind::sync)
+    ++sync;
+  const bool own_batch = sync < s_.owed.size() && s_.owed.at(sync).ours;
+  const bool kept = s_.retry.now == batch_retry::stage::complete || s_.retry.now == batch_retry::stage::recording;
+  const bool second_try = kept && c_ != nullptr && s_.transaction_status == 'I' && is_stale_plan(body);
+  s_.unlistened = false;
+  const bool unnamed_failed = sync > 0 && is_unnamed_parse(s_.owed.front());
+  if (unnamed_failed) s_.owed.front().undo = nullptr; // it was not skipped
+  for (std::size_t i = sync; i > 0; --i)
+    take_back(s_.owed.at(i - 1));
+  if (unnamed_failed) forget_unnamed(s_.owed.front().epoch);
+  for (std::size_t i = 0; i < sync; ++i)
+    s_.owed.pop();
+  if (second_try) begin_second_try();
+  s_.skipping = s_.owed.empty();
+  settle_stray_sync();
+  send_on(header, !own_batch && !second_try);
+}
+
+/// The batch goes to the server once more when it is through with this one. What the client has flushed has no Sync
+/// yet.
+void server_side::begin_second_try() {
+  s_.retry.held.clear();
+  if (s_.owed.empty()) {
+    to_server_.write([&](bytes& own) { append(own, protocol::sync{}); });
+    s_.owed.push(reply_kind::sync, true).batch = s_.batch;
+    ++s_.batch;
+  }
+  s_.retry.now = batch_retry::stage::failed;
+}
+
+/// A Parse without a name that fails leaves none behind.
+bool server_side::is_unnamed_parse(const owed_reply& reply) {
+  return reply.kind == reply_kind::parse && !reply.subject && !reply.ours && reply.epoch != 0;
+}
+
+void server_side::forget_unnamed(std::uint64_t generation) {
+  if (c_ == nullptr || !c_->extras || c_->extras->unnamed_generation != generation) return;
+  c_->extras->unnamed.clear();
+  c_->extras->unnamed_names = false;
+  c_->extras->unnamed_effects = nullptr;
+  c_->extras->unnamed_generation = 0;
+}
+
+/// The server will not do what this reply was owed for.
+void server_side::take_back(owed_reply& reply) {
+  if (reply.kind == reply_kind::parse && reply.subject) {
+    const server_statements::entry* entry = s_.statements.find(*reply.subject);
+    if (entry != nullptr && entry->serial == reply.serial) s_.statements.erase(*reply.subject);
+  } else if (reply.kind == reply_kind::execute && reply.ours && reply.subject) {
+    const server_statements::entry* entry = s_.statements.find(*reply.subject);
+    if (entry != nullptr && entry->serial == reply.serial) s_.statements.erase(*reply.subject);
+  } else if (reply.kind == reply_kind::parse || (reply.kind == reply_kind::close && reply.epoch != 0)) {
+    // Whosever it was may be there still. A later batch may have sent another meanwhile.
+    if (reply.epoch == s_.unnamed_generation) s_.unnamed_client = 0;
+  } else if (reply.kind == reply_kind::close && reply.ours && reply.subject) {
+    s_.statements.erase(*reply.subject);
+    s_.statements.add(reply.subject).stale = true; // still there, and of unknown age
+  }
+  if (reply.undo && c_ != nullptr && reply.undo->name.empty()) {
+    client_extras& extras = c_->more();
+    if (extras.unnamed_generation != reply.epoch) return;
+    extras.unnamed = std::move(reply.undo->unnamed);
+    extras.unnamed_generation = reply.undo->unnamed_generation;
+    extras.unnamed_names = reply.undo->unnamed_names;
+    extras.unnamed_effects = reply.undo->unnamed_effects;
+  } else if (reply.undo && c_ != nullptr) {
+    client_statements& map = c_->more().statements;
+    if (reply.undo->before.what)
+      map[reply.undo->name] = reply.undo->before;
+    else
+      map.erase(reply.undo->name);
+  }
+}
+
+} // namespace pg_edge::protocol
