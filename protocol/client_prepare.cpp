@@ -103,7 +103,7 @@ client_verdict client_side::parse_named(const frame_header& header, bytes_view r
   if (known(name) != nullptr) return parse_name_in_use(header, name);
   const statement_ptr what = c_.rules->cache->intern(text);
   const std::uint64_t epoch = next_parse_epoch();
-  auto undo = rename(name, {what, epoch});
+  auto undo = rename(name, {what, epoch, c_.batch});
   server_statements::entry* entry = s_->statements.use(*what);
   // Only the server knows whether an earlier batch will have aborted the transaction, in which Parse is refused.
   const bool settled = s_->owed.empty() || s_->owed.front().batch == s_->batch;
@@ -159,7 +159,7 @@ client_verdict client_side::parse_without_server(const frame_header& header, byt
   if (!what || !what->verified) return stop(client_verdict::need_server);
   ++counts().client_parses;
   c_.in_batch = true;
-  rename(name, {what, next_parse_epoch()});
+  rename(name, {what, next_parse_epoch(), c_.batch});
   answer_here(reply_kind::local_parse, nullptr);
   return swallow(header);
 }
@@ -211,8 +211,12 @@ void client_side::note_bound(bytes_view portal, const text_effects_ptr& effects)
 }
 
 /// Brings the statement and owes the reply; begins to keep the batch when the server's plan may be stale.
-void client_side::use_named(const client_statement& named, const frame_header& header, bytes_view rest,
-                            reply_kind kind) {
+void client_side::use_named(client_statement& named, const frame_header& header, bytes_view rest, reply_kind kind) {
+  // A Parse that was answered here locked no table, as it would have done until Sync: between it and its first use in
+  // the same batch a change may have come in, so it counts as made just now. Only where a second try is possible, or
+  // every statement of a long batch would be prepared anew.
+  if (named.parsed_in == c_.batch && can_keep_batch()) named.parsed_at = next_parse_epoch();
+  named.parsed_in = 0;
   const bool keep = doubtful(named);
   if (!keep) distrust(named);
   bring(named.what);

@@ -85,6 +85,7 @@ private:
   client_verdict recorded(const frame_header& header, bytes_view rest);
   void record(const frame_header& header, bytes_view message);
   void start_recording(const statement_ptr& subject, const frame_header& header, bytes_view message);
+  bool can_keep_batch() const;
   bool doubtful(const client_statement& named);
 
   // -- statements on the server
@@ -143,7 +144,7 @@ private:
   // -- Bind, Describe, Execute
   client_verdict bind(const frame_header& header, bytes_view rest);
   void note_bound(bytes_view portal, const text_effects_ptr& effects);
-  void use_named(const client_statement& named, const frame_header& header, bytes_view rest, reply_kind kind);
+  void use_named(client_statement& named, const frame_header& header, bytes_view rest, reply_kind kind);
   client_verdict with_server_name(const frame_header& header, bytes_view before, std::string_view server_name,
                                   std::size_t name_end);
   client_verdict with_unknown_name(const frame_header& header, reply_kind kind, std::pair<bytes_view, bytes_view> parts,

@@ -41,8 +41,13 @@ void client_side::start_recording(const statement_ptr& subject, const frame_head
   record(header, message);
 }
 
+/// Nothing of the batch has reached the server, and nothing is open there: it could be sent twice.
+bool client_side::can_keep_batch() const {
+  return s_->retry.now == batch_retry::stage::off && s_->owed.empty() && s_->transaction_status == 'I';
+}
+
 bool client_side::doubtful(const client_statement& named) {
-  if (s_->retry.now != batch_retry::stage::off || !s_->owed.empty() || s_->transaction_status != 'I') return false;
+  if (!can_keep_batch()) return false;
   const server_statements::entry* entry = s_->statements.find(*named.what);
   return entry != nullptr && entry->validated_at < named.parsed_at;
 }

@@ -81,6 +81,7 @@ client_verdict client_side::skipped(const frame_header& header) {
   if (header.type == 'X') return stop(client_verdict::terminate);
   if (header.type == 'S') {
     c_.skip_until_sync = false;
+    ++c_.batch;
     c_.in_batch = false;
     to_client_.copy(ready_idle_bytes);
   }
@@ -98,6 +99,7 @@ client_verdict client_side::without_server(const frame_header& header, bytes_vie
   case 'H':
     return swallow(header);
   case 'S':
+    ++c_.batch;
     c_.in_batch = false;
     to_client_.copy(ready_idle_bytes);
     return swallow(header);
@@ -225,6 +227,7 @@ client_verdict client_side::sync(const frame_header& header) {
   const owed_reply* command = last_command();
   const bool after_copy_end = command != nullptr && command->copy_ends > 0;
   const bool probe = s_->skipping && s_->stray == stray_sync::possible;
+  ++c_.batch;
   c_.in_batch = false;
   s_->skipping = false;
   owe(reply_kind::sync).after_copy_end = after_copy_end;

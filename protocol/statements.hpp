@@ -89,6 +89,7 @@ std::uint64_t present_parse_epoch();
 struct client_statement {
   statement_ptr what;
   std::uint64_t parsed_at = 0;
+  std::uint64_t parsed_in = 0; // the client's batch; 0: of none that could still be going on
 };
 using client_statements = std::unordered_map<std::string, client_statement>;
 
