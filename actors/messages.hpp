@@ -132,17 +132,18 @@ struct list_tenants {};
 /// end_clients    : to all shares
 /// list_shares    : who they are
 struct end_clients;
-using steward_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>,
-                                       caf::reacts_to<client_left>, caf::reacts_to<share_unused>,
-                                       caf::reacts_to<settings_changed>,
-                                       caf::reacts_to<end_clients>, caf::replies_to<list_shares>::with<share_list>>;
+using steward_actor =
+    caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>, caf::reacts_to<client_left>,
+                     caf::reacts_to<share_unused>, caf::reacts_to<settings_changed>, caf::reacts_to<end_clients>,
+                     caf::replies_to<list_shares>::with<share_list>>;
 struct steward_list {
   std::vector<steward_actor> stewards;
 };
 
 /// join_pool: to the steward of that pool, made if need be; settings_changed: to all of them
-using tenant_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<pool_unused>,
-                                      caf::reacts_to<settings_changed>, caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
+using tenant_actor =
+    caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<pool_unused>, caf::reacts_to<settings_changed>,
+                     caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
 struct tenant_list {
   std::vector<tenant_actor> tenants;
 };

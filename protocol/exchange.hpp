@@ -41,12 +41,12 @@ client_step from_client(client_session& client, server_session* server, bytes_vi
 
 struct server_step {
   std::size_t consumed = 0;
-  bool ready = false;    // the server can be given back; the rest of `in` was not looked at
-  bool own_done = false; // the pooler's own query is answered; own_error tells whether it failed
-  bool replied = false;  // at least one ReadyForQuery went to the client
+  bool ready = false;               // the server can be given back; the rest of `in` was not looked at
+  bool own_done = false;            // the pooler's own query is answered; own_error tells whether it failed
+  bool replied = false;             // at least one ReadyForQuery went to the client
   bool transaction_refused = false; // one is open in statement mode; the client has not been told yet
-  bool drained = false;  // the server owes nothing now: a client that was told to wait may go on
-  bool broken = false;   // the server said what it cannot: close it
+  bool drained = false;             // the server owes nothing now: a client that was told to wait may go on
+  bool broken = false;              // the server said what it cannot: close it
   std::string reason;
 };
 

@@ -76,7 +76,7 @@ struct client_session {
 
   std::uint32_t frame_left = 0; // bytes of the present frame still to come ...
   bool frame_forward = false;   // ... and whether they go to the server
-  std::uint64_t batch = 1; // rises with every Sync of the client
+  std::uint64_t batch = 1;      // rises with every Sync of the client
   bool in_batch = false;        // extended messages since the last Sync
   bool skip_until_sync = false; // an error was answered here, without a server
   bool statements_only = false; // statement mode: no transaction may stay open
