@@ -44,6 +44,17 @@ bool is_yes(std::string_view text) {
   return text == "true" || text == "on" || text == "yes" || text == "1" || text == "t" || text == "y";
 }
 
+/// What every session begins with once the client has proved who it is. `values`: pairs of name and value.
+protocol::bytes session_opening(const auto& values, const cluster::cancel_key& key) {
+  protocol::bytes out;
+  append(out, protocol::authentication_ok{});
+  for (const auto& [name, value] : values)
+    append(out, protocol::parameter_status{name, value});
+  append(out, protocol::backend_key_data{key.process_id, key.secret});
+  append(out, protocol::ready_for_query{'I'});
+  return out;
+}
+
 } // namespace
 
 // -- first bytes
@@ -424,14 +435,7 @@ void client::finish_login() {
   const auto key = node_.cancels.add(caf::actor_cast<caf::actor>(this), long_key);
   if (!key) return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
   key_ = *key;
-  protocol::bytes out;
-  append(out, protocol::authentication_ok{});
-  if (session_.values)
-    for (const auto& [name, value] : *session_.values)
-      append(out, protocol::parameter_status{name, value});
-  append(out, protocol::backend_key_data{key_.process_id, key_.secret});
-  append(out, protocol::ready_for_query{'I'});
-  write(out);
+  write(session_opening(session_.values ? *session_.values : protocol::parameter_values{}, key_));
   const auto settings = login_->settings;
   login_.reset();
   home().cancel(deadline_);
@@ -456,8 +460,6 @@ void client::begin_console(bool admin) {
   const auto key = node_.cancels.add(caf::actor_cast<caf::actor>(this), false);
   if (!key) return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
   key_ = *key;
-  protocol::bytes out;
-  append(out, protocol::authentication_ok{});
   const std::pair<std::string_view, std::string_view> values[] = {{"server_version", PG_EDGE_VERSION "/pg_edge"},
                                                                   {"client_encoding", "UTF8"},
                                                                   {"server_encoding", "UTF8"},
@@ -466,11 +468,7 @@ void client::begin_console(bool admin) {
                                                                   {"standard_conforming_strings", "on"},
                                                                   {"is_superuser", "on"},
                                                                   {"integer_datetimes", "on"}};
-  for (const auto& [name, value] : values)
-    append(out, protocol::parameter_status{name, value});
-  append(out, protocol::backend_key_data{key_.process_id, key_.secret});
-  append(out, protocol::ready_for_query{'I'});
-  write(out);
+  write(session_opening(values, key_));
   login_.reset();
   home().cancel(deadline_);
   set_step(client_step::console);

@@ -247,8 +247,6 @@ void server::logged_in() {
 
 void server::login_failed(std::string why, protocol::bytes error) {
   if (step_ == server_step::closing || step_ == server_step::gone) return;
-  const config::tls_mode mode = attempt_ ? attempt_->settings->server_tls_sslmode : config::tls_mode::disable;
-  static_cast<void>(mode);
   log(level::warning, log_event::server_login_failed,
       {{"pool", pool_->id},
        {"tenant", pool_->name.tenant},
