@@ -74,9 +74,9 @@ std::string_view describe_mode(shutdown_mode mode) {
 
 void begin_shutdown(node_self self, shutdown_mode mode) {
   node_state& state = self->state;
+  state.context->draining = true; // before the log says so: who reads that line may rely on it
   log(level::info, log_event::node_stopping,
       {{"mode", describe_mode(mode)}, {"clients", state.context->clients.load(std::memory_order_relaxed)}});
-  state.context->draining = true;
   for (const caf::actor& listener : *state.listeners)
     caf::anon_send(listener, close_server{"shutdown"});
   // A second word means: now.
