@@ -102,7 +102,7 @@ protected:
 private:
   struct login_state;
 
-  // client_login.cpp
+  // client_opening.cpp, client_admission.cpp, client_proof.cpp, client_welcome.cpp
   std::size_t read_start_up(protocol::bytes_view in);
   std::size_t start_up_packet(protocol::bytes_view packet, bool more_behind);
   void answer_ssl_request(bool more_behind);

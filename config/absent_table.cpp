@@ -7,20 +7,8 @@ namespace pg_edge::config {
 
 namespace {
 
-constexpr unsigned global_and_database = in_global | in_database;
-constexpr unsigned global_and_user = in_global | in_user;
-constexpr std::string_view no_common_limits = "limits over several pools are not supported yet; pools have pool_size";
-constexpr std::string_view no_client_limits = "clients are limited by max_client_conn only, as yet";
-constexpr std::string_view no_reserve = "a reserve of server connections is not supported yet";
-
 constexpr absent_row rows[] = {
-    {"auth_dbname", global_and_database, "looking users up in the database is not supported yet"},
-    {"auth_file", in_global, "users stand in [users.NAME] sections (import-pgbouncer converts the file)"},
-    {"auth_hba_file", in_global, "host-based rules are not supported yet"},
-    {"auth_ident_file", in_global, "ident maps are not supported yet"},
     {"auth_ldap_options", in_global, "LDAP is not supported yet"},
-    {"auth_query", global_and_database, "looking users up in the database is not supported yet"},
-    {"auth_user", global_and_database, "looking users up in the database is not supported yet"},
     {"client_tls_dheparams", in_global, "OpenSSL chooses the parameters itself"},
     {"conffile", in_global, "the file is named on the command line"},
     {"disable_pqexec", in_global, "refusing the simple protocol is not supported yet"},
@@ -30,18 +18,11 @@ constexpr absent_row rows[] = {
     {"job_name", in_global, "the log goes to standard error, where the service manager names it"},
     {"log_stats", in_global, "figures are not written to the log yet; SHOW STATS has them"},
     {"logfile", in_global, "the log goes to standard error"},
-    {"max_db_client_connections", global_and_database, no_client_limits},
-    {"max_db_connections", global_and_database, no_common_limits},
-    {"max_user_client_connections", global_and_user, no_client_limits},
-    {"max_user_connections", global_and_user, no_common_limits},
     {"peer_id", in_global, "peers are not supported yet"},
     {"pidfile", in_global, "pg_edge runs in the foreground under a service manager"},
     {"pkt_buf", in_global, "buffers exist only while bytes are in flight and need no size"},
-    {"reserve_pool_size", global_and_database | in_user, no_reserve},
-    {"reserve_pool_timeout", global_and_database, no_reserve},
     {"resolv_conf", in_global, "names are resolved by the system's resolver"},
     {"sbuf_loopcnt", in_global, "each connection has a fixed byte budget a turn"},
-    {"server_fast_close", in_global, "in session mode a server stays with its client until the session ends"},
     {"service_name", in_global, "pg_edge runs in the foreground under a service manager"},
     {"so_reuseport", in_global, "one process uses all cores (see reactors)"},
     {"suspend_timeout", in_global, "SUSPEND is not supported yet"},

@@ -40,7 +40,8 @@ std::string member_type(std::monostate) {
 std::string type_of(const setting_row& row) {
   const auto name = [](auto member) { return member_type(member); };
   for (const auto& found :
-       {std::visit(name, row.global), std::visit(name, row.override_), std::visit(name, row.of_database)})
+       {std::visit(name, row.global), std::visit(name, row.override_), std::visit(name, row.of_database),
+        std::visit(name, row.of_tenant), std::visit(name, row.of_listener)})
     if (!found.empty()) return found;
   return "text";
 }
@@ -70,6 +71,7 @@ requires std::is_enum_v<Enum> std::string toml_text(const setting_row&, Enum val
 
 /// The default as TOML: from a fresh `settings`, for narrower rows from the global row that they override.
 std::string default_toml(const setting_row& row) {
+  if (!row.example.empty()) return std::string{row.example};
   if (row.name == "pool_size") return default_toml(*find_row("default_pool_size", in_global));
   const settings fresh;
   return std::visit(
@@ -101,8 +103,11 @@ std::string markdown_cell(std::string_view text) {
 }
 
 std::string places_text(unsigned sections) {
-  constexpr std::pair<section, const char*> names[] = {
-      {in_global, "global"}, {in_tenant, "tenant"}, {in_database, "database"}, {in_user, "user"}};
+  constexpr std::pair<section, const char*> names[] = {{in_global, "global"},
+                                                       {in_tenant, "tenant"},
+                                                       {in_database, "database"},
+                                                       {in_user, "user"},
+                                                       {in_listener, "listener"}};
   std::string out;
   for (const auto& [bit, name] : names)
     if ((sections & bit) != 0) out += (out.empty() ? "" : ", ") + std::string{name};
@@ -129,6 +134,7 @@ pgbouncer's.
 | `[databases.NAME]` | where clients that ask for NAME are sent; `[databases."*"]` answers for all other names |
 | `[users.NAME]` | who may log in, and what differs for them |
 | `[tenants.T]`, `[tenants.T.databases.NAME]`, `[tenants.T.users.NAME]` | the same for a tenant of its own |
+| `[listeners.NAME]` | an address to listen on beside the one that the global settings describe |
 
 - A setting that may stand in several places is taken from the user, else the database, else the tenant, else
   `[pg_edge]`.
@@ -167,9 +173,10 @@ void add_example_rows(std::string& out, section where, std::string_view group) {
       continue;
     }
     if (where == in_global || row.global.index() == 0) out += wrapped_comment(row.help);
-    const bool active = row.name == "host" || row.name == "password" ? where != in_database || row.name == "host"
-                                                                     : row.name == "listen_addr";
-    if (row.name == "listen_addr")
+    const bool active = where == in_listener                           ? false
+                        : row.name == "host" || row.name == "password" ? where != in_database || row.name == "host"
+                                                                       : row.name == "listen_addr";
+    if (row.name == "listen_addr" && where == in_global)
       out += "listen_addr = [\"127.0.0.1\"]\n";
     else
       out += (active ? "" : "#") + line;
@@ -208,6 +215,8 @@ std::string commented_example() {
   add_example_rows(out, in_tenant, {});
   out += "\n[tenants.acme.databases.app]\nurl = \"postgres://acme@127.0.0.1:5432/acme\"\n"
          "\n[tenants.acme.users.app]\npassword = \"${APP_PASSWORD}\"\n";
+  out += "\n# Another address to listen on, with its own rules.\n#[listeners.local]\n";
+  add_example_rows(out, in_listener, {});
   return out;
 }
 

@@ -14,7 +14,7 @@ namespace pg_edge::config {
 
 namespace {
 
-constexpr std::string_view section_names[] = {"pg_edge", "databases", "users", "tenants"};
+constexpr std::string_view section_names[] = {"pg_edge", "databases", "users", "tenants", "listeners"};
 
 /// "[pg_edge], [tenants.T]": where a row may stand.
 std::string sections_text(unsigned sections) {
@@ -26,6 +26,7 @@ std::string sections_text(unsigned sections) {
   add(in_tenant, "[tenants.NAME]");
   add(in_database, "[databases.NAME]");
   add(in_user, "[users.NAME]");
+  add(in_listener, "[listeners.NAME]");
   return out;
 }
 
@@ -46,6 +47,7 @@ private:
   void read_users(const toml_entry& entry, tenant& owner);
   void read_tenants(const toml_node::table& table);
   void read_tenant(const toml_node::table& table, tenant& into);
+  void read_listeners(const toml_node::table& table);
   database read_database(const toml_entry& entry, const toml_node::table& table);
   user read_user(const toml_entry& entry, const toml_node::table& table);
   void read_url(const toml_entry& entry, database& into, std::set<std::string>& given);
@@ -93,8 +95,10 @@ void loader::read_root(const toml_node::table& root) {
       read_databases(entry, out.default_tenant);
     else if (entry.key == "users")
       read_users(entry, out.default_tenant);
-    else
+    else if (entry.key == "tenants")
       read_tenants(*table);
+    else
+      read_listeners(*table);
   }
 }
 
@@ -109,7 +113,7 @@ void loader::unknown_section(const toml_entry& entry) {
   } else {
     const auto best = nearest(entry.key, section_names);
     problems_.error(entry.line, entry.key + ": unknown section" +
-                                    (best.empty() ? ", expected pg_edge, databases, users or tenants"
+                                    (best.empty() ? ", expected pg_edge, databases, users, tenants or listeners"
                                                   : ", did you mean " + std::string{best} + "?"));
   }
 }
@@ -189,8 +193,25 @@ void loader::read_tenant(const toml_node::table& table, tenant& into) {
       read_databases(entry, into);
     else if (entry.key == "users")
       read_users(entry, into);
-    else if (const auto* row = row_for(entry, in_tenant))
-      assign(entry, *row, row->override_, static_cast<overrides&>(into));
+    else if (const auto* row = row_for(entry, in_tenant)) {
+      if (row->of_tenant.index() != 0)
+        assign(entry, *row, row->of_tenant, into);
+      else
+        assign(entry, *row, row->override_, static_cast<overrides&>(into));
+    }
+}
+
+void loader::read_listeners(const toml_node::table& all) {
+  for (const auto& entry : all) {
+    const auto* table = table_of(entry);
+    if (table == nullptr || !good_name(entry, "listener")) continue;
+    listener one;
+    one.name = entry.key;
+    one.line = entry.line;
+    for (const auto& item : *table)
+      if (const auto* row = row_for(item, in_listener)) assign(item, *row, row->of_listener, one);
+    out.listeners.insert_or_assign(entry.key, std::move(one));
+  }
 }
 
 // -- databases and users ----------------------------------------------------------------------------------------------
@@ -236,6 +257,8 @@ user loader::read_user(const toml_entry& section, const toml_node::table& table)
     if (const auto* row = row_for(entry, in_user)) {
       if (row->rule == value_rule::secret || row->rule == value_rule::secret_file)
         read_secret(entry, *row, into.secret);
+      else if (row->rule == value_rule::secrets)
+        reader_.read(entry, *row, into.old_passwords);
       else
         assign(entry, *row, row->override_, static_cast<overrides&>(into));
     }

@@ -26,6 +26,11 @@ void resolve_sizes(pool_settings& out, const settings& all, const levels& narrow
   out.min_pool_size = narrow.pick(&overrides::min_pool_size, all.min_pool_size);
   out.server_round_robin = narrow.pick(&overrides::server_round_robin, all.server_round_robin);
   out.max_prepared_statements = narrow.pick(&overrides::max_prepared_statements, all.max_prepared_statements);
+  out.reserve_pool_size = narrow.pick(&overrides::reserve_pool_size, all.reserve_pool_size);
+  out.reserve_pool_timeout = narrow.pick(&overrides::reserve_pool_timeout, all.reserve_pool_timeout);
+  out.max_tenant_connections = narrow.pick(&overrides::max_tenant_connections, all.max_tenant_connections);
+  out.max_db_connections = narrow.pick(&overrides::max_db_connections, all.max_db_connections);
+  out.max_user_connections = narrow.pick(&overrides::max_user_connections, all.max_user_connections);
 }
 
 void resolve_timeouts(pool_settings& out, const settings& all, const levels& narrow, const database& target) {
@@ -56,6 +61,7 @@ void resolve_servers(pool_settings& out, const settings& all, const levels& narr
   out.server_tls_ca_file = narrow.pick(&overrides::server_tls_ca_file, all.server_tls_ca_file);
   out.server_tls_cert_file = narrow.pick(&overrides::server_tls_cert_file, all.server_tls_cert_file);
   out.server_tls_key_file = narrow.pick(&overrides::server_tls_key_file, all.server_tls_key_file);
+  out.server_allow_cleartext = narrow.pick(&overrides::server_allow_cleartext, all.server_allow_cleartext);
   out.server_tls_protocols = all.server_tls_protocols;
   out.server_tls_ciphers = all.server_tls_ciphers;
   out.server_tls13_ciphers = all.server_tls13_ciphers;
@@ -115,6 +121,26 @@ pool_settings resolve_pool(const settings& all, const tenant& owner, const datab
   resolve_timeouts(out, all, narrow, target);
   resolve_servers(out, all, narrow);
   resolve_target(out, owner, target, database_name, server_user);
+  return out;
+}
+
+client_limits resolve_client_limits(const settings& all, const tenant& owner, const database& target, const user* who) {
+  const levels narrow{who, target, owner};
+  return {narrow.pick(&overrides::max_tenant_client_connections, all.max_tenant_client_connections),
+          narrow.pick(&overrides::max_db_client_connections, all.max_db_client_connections),
+          narrow.pick(&overrides::max_user_client_connections, all.max_user_client_connections)};
+}
+
+login_rules resolve_login(const settings& all, const tenant& owner, const database* target, const listener* door) {
+  const database none;
+  const levels narrow{nullptr, target == nullptr ? none : *target, owner};
+  login_rules out;
+  out.auth_type = narrow.pick(&overrides::auth_type, all.auth_type);
+  if (door != nullptr && door->auth_type) out.auth_type = *door->auth_type;
+  out.hba = owner.hba ? owner.hba.get() : all.hba.get();
+  out.auth_user = narrow.pick(&overrides::auth_user, all.auth_user);
+  out.auth_query = narrow.pick(&overrides::auth_query, all.auth_query);
+  out.auth_dbname = narrow.pick(&overrides::auth_dbname, all.auth_dbname);
   return out;
 }
 

@@ -15,6 +15,11 @@ struct pool_settings {
   int min_pool_size = 0;
   bool server_round_robin = false;
   int max_prepared_statements = 0;
+  int reserve_pool_size = 0;
+  duration reserve_pool_timeout{};
+  int max_tenant_connections = 0; // these three hold over several pools; 0: no limit
+  int max_db_connections = 0;
+  int max_user_connections = 0;
 
   duration query_wait_timeout{};
   duration query_wait_notify{};
@@ -43,6 +48,7 @@ struct pool_settings {
   std::string dbname;
   std::string server_user;
   std::string server_secret; // may be empty: trust, or the client's own keys
+  bool server_allow_cleartext = false;
   tls_mode server_tls_sslmode = tls_mode::prefer;
   std::string server_tls_ca_file;
   std::string server_tls_cert_file;
@@ -53,6 +59,22 @@ struct pool_settings {
   std::vector<std::pair<std::string, std::string>> server_parameters; // start-up parameters of server logins
 
   bool operator==(const pool_settings&) const = default;
+};
+
+/// How many clients there may be; 0: no limit.
+struct client_limits {
+  int max_tenant_client_connections = 0;
+  int max_db_client_connections = 0;
+  int max_user_client_connections = 0;
+};
+
+/// How a login is checked.
+struct login_rules {
+  config::auth_type auth_type = config::auth_type::md5;
+  const hba_rules* hba = nullptr; // for auth_type hba
+  std::string auth_user;          // empty: users who are not configured are not looked up
+  std::string auth_query;
+  std::string auth_dbname; // where auth_query runs: a configured database; empty: the one the client asked for
 };
 
 /// Where a client belongs. The pointers live as long as the settings they were found in.
@@ -74,5 +96,11 @@ std::optional<route> find_route(const settings& all, std::string_view tenant, st
 /// time-outs, mode and limits call it with the client's entry.
 pool_settings resolve_pool(const settings& all, const tenant& owner, const database& target,
                            std::string_view database_name, std::string_view server_user, const user* who);
+
+client_limits resolve_client_limits(const settings& all, const tenant& owner, const database& target, const user* who);
+
+/// `door` is the listener the client came by, null for the one of the global settings; `target` is null for the
+/// console.
+login_rules resolve_login(const settings& all, const tenant& owner, const database* target, const listener* door);
 
 } // namespace pg_edge::config

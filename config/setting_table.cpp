@@ -302,6 +302,12 @@ constexpr setting_row rows[] = {
      .group = "Servers",
      .help = "Pause after a failed connection or login to a server before the next attempt."},
 
+    {.name = "server_fast_close",
+     .sections = in_global,
+     .global = &s::server_fast_close,
+     .group = "Servers",
+     .help = "In session mode, a server connection that shall go does so when its transaction ends, with its client."},
+
     // -- time-outs ----------------------------------------------------------------------------------------------------
     {.name = "client_login_timeout",
      .sections = in_global,
@@ -361,30 +367,6 @@ constexpr setting_row rows[] = {
      .override_ = &o::pool_idle_timeout,
      .group = "Time-outs",
      .help = "Frees any pool without a minimum that nobody used for this long; 0 means never."},
-
-    // -- authentication -----------------------------------------------------------------------------------------------
-    {.name = "auth_type",
-     .sections = in_global,
-     .global = &s::auth_type,
-     .group = "Authentication",
-     .help = "How clients prove who they are; md5 uses SCRAM for users with a SCRAM verifier."},
-    {.name = "scram_iterations",
-     .sections = in_global,
-     .global = &s::scram_iterations,
-     .low = 1,
-     .high = 1'000'000,
-     .group = "Authentication",
-     .help = "Iterations for SCRAM verifiers made from plain passwords."},
-    {.name = "admin_users",
-     .sections = in_global,
-     .global = &s::admin_users,
-     .group = "Authentication",
-     .help = "Users that may run every command of the admin console."},
-    {.name = "stats_users",
-     .sections = in_global,
-     .global = &s::stats_users,
-     .group = "Authentication",
-     .help = "Users that may only look in the admin console."},
 
     // -- TLS ----------------------------------------------------------------------------------------------------------
     {.name = "client_tls_sslmode",
@@ -507,14 +489,20 @@ constexpr setting_row rows[] = {
 } // namespace
 
 std::span<const setting_row> setting_rows() {
-  return rows;
+  static const std::vector<setting_row> all = [] {
+    std::vector<setting_row> out(std::begin(rows), std::end(rows));
+    out.insert(out.end(), access_rows().begin(), access_rows().end());
+    return out;
+  }();
+  return all;
 }
 
 const setting_row* find_row(std::string_view name, section where) {
-  const auto found = std::find_if(std::begin(rows), std::end(rows), [&](const setting_row& row) {
+  const auto rows_of_all = setting_rows();
+  const auto found = std::find_if(rows_of_all.begin(), rows_of_all.end(), [&](const setting_row& row) {
     return row.name == name && (row.sections & where) != 0;
   });
-  return found == std::end(rows) ? nullptr : found;
+  return found == rows_of_all.end() ? nullptr : &*found;
 }
 
 } // namespace pg_edge::config

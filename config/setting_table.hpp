@@ -11,10 +11,11 @@ namespace pg_edge::config {
 
 /// The sections a setting may stand in, as bits.
 enum section : unsigned {
-  in_global = 1,   // [pg_edge]
-  in_tenant = 2,   // [tenants.T]
-  in_database = 4, // [databases.D] and [tenants.T.databases.D]
-  in_user = 8,     // [users.U] and [tenants.T.users.U]
+  in_global = 1,    // [pg_edge]
+  in_tenant = 2,    // [tenants.T]
+  in_database = 4,  // [databases.D] and [tenants.T.databases.D]
+  in_user = 8,      // [users.U] and [tenants.T.users.U]
+  in_listener = 16, // [listeners.L]
 };
 
 /// The member a row fills, per section. Its type is the setting's type.
@@ -25,9 +26,14 @@ using settings_member =
 using overrides_member = std::variant<std::monostate, std::optional<bool> overrides::*, std::optional<int> overrides::*,
                                       std::optional<duration> overrides::*, std::optional<std::string> overrides::*,
                                       std::optional<pool_mode> overrides::*, std::optional<tls_mode> overrides::*,
-                                      std::optional<host_balance> overrides::*>;
+                                      std::optional<auth_type> overrides::*, std::optional<host_balance> overrides::*>;
 using database_member = std::variant<std::monostate, std::string database::*, std::optional<std::string> database::*,
                                      std::uint16_t database::*>;
+using tenant_member =
+    std::variant<std::monostate, std::string tenant::*, std::vector<std::string> tenant::*, bool tenant::*>;
+using listener_member = std::variant<std::monostate, bool listener::*, int listener::*, std::string listener::*,
+                                     std::vector<std::string> listener::*, std::optional<auth_type> listener::*,
+                                     std::optional<tls_mode> listener::*, std::optional<std::string> listener::*>;
 
 /// How the text of a value is checked beyond its type.
 enum class value_rule {
@@ -40,6 +46,9 @@ enum class value_rule {
   secret,        // never shown
   secret_file,   // a path whose first line is the secret
   url,           // postgres://..., filling several members
+  secrets,       // several, never shown
+  cidr_list,     // addresses, or networks as 10.0.0.0/8
+  timestamp,     // 2026-12-31T00:00:00Z
 };
 
 struct setting_row {
@@ -48,6 +57,8 @@ struct setting_row {
   settings_member global = {};
   overrides_member override_ = {};
   database_member of_database = {};
+  tenant_member of_tenant = {};
+  listener_member of_listener = {};
   bool reloadable = true;
   int low = 0; // range of integers
   int high = std::numeric_limits<int>::max();
@@ -59,6 +70,8 @@ struct setting_row {
 
 /// Every setting, in the order of the documentation.
 std::span<const setting_row> setting_rows();
+/// The part of them that stands in setting_table_access.cpp.
+std::span<const setting_row> access_rows();
 
 /// A pgbouncer setting that pg_edge knows but does not have, and what to do about it.
 struct absent_row {

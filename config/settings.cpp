@@ -13,13 +13,26 @@ bool database::operator==(const database& other) const {
 }
 
 bool user::operator==(const user& other) const {
-  const auto parts = [](const user& u) { return std::tie(static_cast<const overrides&>(u), u.name, u.secret); };
+  const auto parts = [](const user& u) {
+    return std::tie(static_cast<const overrides&>(u), u.name, u.secret, u.old_passwords);
+  };
   return parts(*this) == parts(other);
 }
 
 bool tenant::operator==(const tenant& other) const {
   const auto parts = [](const tenant& t) {
-    return std::tie(static_cast<const overrides&>(t), t.name, t.databases, t.users);
+    return std::tie(static_cast<const overrides&>(t), t.name, t.server_names, t.allowed_addresses,
+                    t.client_tls_required, t.banned, t.banned_until, t.default_database, t.auth_hba_file,
+                    t.auth_ident_file, t.databases, t.users);
+  };
+  return parts(*this) == parts(other);
+}
+
+bool listener::operator==(const listener& other) const {
+  const auto parts = [](const listener& l) {
+    return std::tie(l.name, l.listen_addr, l.listen_port, l.unix_socket_dir, l.unix_socket_mode, l.unix_socket_group,
+                    l.auth_type, l.tenant, l.proxy_protocol, l.proxy_protocol_from, l.client_tls_sslmode,
+                    l.client_tls_ca_file, l.client_tls_cert_file, l.client_tls_key_file);
   };
   return parts(*this) == parts(other);
 }

@@ -18,8 +18,9 @@ namespace pg_edge::config {
 /// When a server connection goes back to its pool.
 enum class pool_mode { session, transaction, statement };
 
-/// How clients prove who they are; pgbouncer's names. `any` is trust without looking at the user name.
-enum class auth_type { any, trust, plain, md5, scram_sha_256 };
+/// How clients prove who they are; pgbouncer's names. `any` is trust without looking at the user name; `hba` asks the
+/// rules of auth_hba_file; `peer` is for Unix sockets.
+enum class auth_type { any, trust, plain, md5, scram_sha_256, cert, hba, peer, pam };
 
 /// libpq's sslmode, on either side.
 enum class tls_mode { disable, allow, prefer, require, verify_ca, verify_full };
@@ -42,6 +43,9 @@ inline constexpr std::string_view console_names[] = {"pgbouncer", "pg_edge"};
 constexpr bool is_console_name(std::string_view name) {
   return name == console_names[0] || name == console_names[1];
 }
+
+/// The rules of one auth_hba_file and its ident maps, see hba.hpp.
+struct hba_rules;
 
 /// Settings that a tenant, a database or a user may set for itself; which of them may stand where is in the table.
 struct overrides {
@@ -71,6 +75,19 @@ struct overrides {
   std::optional<std::string> server_tls_ca_file;
   std::optional<std::string> server_tls_cert_file;
   std::optional<std::string> server_tls_key_file;
+  std::optional<bool> server_allow_cleartext;
+  std::optional<int> reserve_pool_size;
+  std::optional<duration> reserve_pool_timeout;
+  std::optional<int> max_tenant_connections; // 0 in all of these: no limit
+  std::optional<int> max_tenant_client_connections;
+  std::optional<int> max_db_connections;
+  std::optional<int> max_db_client_connections;
+  std::optional<int> max_user_connections;
+  std::optional<int> max_user_client_connections;
+  std::optional<config::auth_type> auth_type;
+  std::optional<std::string> auth_user;
+  std::optional<std::string> auth_query;
+  std::optional<std::string> auth_dbname;
   bool operator==(const overrides&) const = default;
 };
 
@@ -95,6 +112,7 @@ struct database : overrides {
 struct user : overrides {
   std::string name;
   std::string secret; // plain text, "md5" + 32 hex digits, "SCRAM-SHA-256$...", or empty: cannot log in by password
+  std::vector<std::string> old_passwords; // secrets that are accepted too, while passwords are rotated
   int line = 0;
   bool operator==(const user& other) const;
 };
@@ -102,10 +120,45 @@ struct user : overrides {
 /// `[tenants.NAME]`, or the default tenant made of the file's top-level databases and users.
 struct tenant : overrides {
   std::string name;
+  std::vector<std::string> server_names;      // TLS SNI that means this tenant; "*.example.com" for one label
+  std::vector<std::string> allowed_addresses; // CIDR; empty: from anywhere
+  bool client_tls_required = false;
+  std::string banned;           // why nobody may log in; empty: not banned
+  std::string banned_until;     // "2026-12-31T00:00:00Z"; empty: for ever
+  std::string default_database; // of clients that name none; empty: their user name
+  std::string auth_hba_file;
+  std::string auth_ident_file;
+  std::shared_ptr<const hba_rules> hba; // of auth_hba_file; null: the global ones
   std::map<std::string, database, std::less<>> databases;
   std::map<std::string, user, std::less<>> users;
   int line = 0;
   bool operator==(const tenant& other) const;
+};
+
+inline tenant make_default_tenant() {
+  tenant out;
+  out.name = default_tenant_name;
+  return out;
+}
+
+/// `[listeners.NAME]`: a door beside the one that the global settings describe.
+struct listener {
+  std::string name;
+  std::vector<std::string> listen_addr;
+  int listen_port = 6432;
+  std::string unix_socket_dir;
+  int unix_socket_mode = 0777;
+  std::string unix_socket_group;
+  std::optional<config::auth_type> auth_type;
+  std::string tenant;                           // whose door it is; empty: the client says
+  bool proxy_protocol = false;                  // every connection begins with a PROXY v2 header
+  std::vector<std::string> proxy_protocol_from; // CIDR of the proxies that are believed; a Unix socket's are always
+  std::optional<tls_mode> client_tls_sslmode;
+  std::optional<std::string> client_tls_ca_file;
+  std::optional<std::string> client_tls_cert_file;
+  std::optional<std::string> client_tls_key_file;
+  int line = 0;
+  bool operator==(const listener& other) const;
 };
 
 struct settings {
@@ -135,6 +188,14 @@ struct settings {
   int max_prepared_statements = 200; // 0: protocol-level statements are not tracked
   std::vector<std::string> ignore_startup_parameters;
   bool application_name_add_host = false;
+  int reserve_pool_size = 0;
+  duration reserve_pool_timeout = std::chrono::seconds{5};
+  int max_tenant_connections = 0; // 0 in all of these: no limit
+  int max_tenant_client_connections = 0;
+  int max_db_connections = 0;
+  int max_db_client_connections = 0;
+  int max_user_connections = 0;
+  int max_user_client_connections = 0;
   host_balance load_balance_hosts = host_balance::round_robin;
 
   // -- servers ------------------------------------------------------------------------------------------------------
@@ -146,6 +207,8 @@ struct settings {
   duration server_idle_timeout = std::chrono::seconds{600};
   duration server_connect_timeout = std::chrono::seconds{15};
   duration server_login_retry = std::chrono::seconds{15};
+  bool server_allow_cleartext = false;
+  bool server_fast_close = false;
 
   // -- time-outs ----------------------------------------------------------------------------------------------------
   duration client_login_timeout = std::chrono::seconds{60};
@@ -164,6 +227,18 @@ struct settings {
   int scram_iterations = 4096;
   std::vector<std::string> admin_users;
   std::vector<std::string> stats_users;
+  std::string auth_file;
+  std::string auth_hba_file;
+  std::string auth_ident_file;
+  std::shared_ptr<const hba_rules> hba; // of auth_hba_file; null: there is none
+  std::string auth_user;
+  std::string auth_query = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END "
+                           "FROM pg_authid WHERE rolname = $1 AND rolcanlogin";
+  std::string auth_dbname;
+  duration auth_cache_time = std::chrono::seconds{60};
+  int auth_failure_limit = 10; // 0: no limit
+  duration auth_failure_window = std::chrono::seconds{60};
+  std::string mock_authentication_nonce; // empty: made from the machine's identity
 
   // -- TLS ----------------------------------------------------------------------------------------------------------
   tls_mode client_tls_sslmode = tls_mode::disable;
@@ -190,8 +265,9 @@ struct settings {
   int verbose = 0;
 
   // -- who and where ------------------------------------------------------------------------------------------------
-  tenant default_tenant{{}, std::string{default_tenant_name}, {}, {}, 0};
+  tenant default_tenant = make_default_tenant();
   std::map<std::string, tenant, std::less<>> tenants; // without the default one
+  std::map<std::string, listener, std::less<>> listeners;
   std::string file;
 };
 

@@ -21,6 +21,8 @@ std::string global_text(const setting_row& row, const settings& all) {
       [&](auto member) -> std::string {
         if constexpr (std::is_same_v<decltype(member), std::monostate>)
           return {};
+        else if constexpr (std::is_same_v<decltype(member), std::string settings::*>)
+          return row.rule == value_rule::secret && !(all.*member).empty() ? "********" : all.*member;
         else if constexpr (std::is_same_v<decltype(member), int settings::*>)
           return row.rule == value_rule::octal_mode ? octal(all.*member) : value_text(all.*member);
         else if constexpr (std::is_same_v<decltype(member), duration settings::*>)

@@ -1,5 +1,7 @@
 #include "config/value_reader.hpp"
 
+#include "config/network.hpp"
+#include "config/timestamp.hpp"
 #include "config/value_text.hpp"
 
 #include <algorithm>
@@ -128,9 +130,19 @@ bool value_reader::check_text(const toml_entry& entry, const setting_row& row, s
       text += (text.empty() ? "" : ",") + host;
     return true;
   }
+  case value_rule::timestamp:
+    return parse_timestamp(text).has_value() ||
+           fail(entry, "\"" + text + "\" is not a point in time such as \"2030-01-01T00:00:00Z\"");
   default:
     return true;
   }
+}
+
+bool value_reader::check_list(const toml_entry& entry, const setting_row& row, const std::vector<std::string>& list) {
+  if (row.rule != value_rule::cidr_list) return true;
+  for (const auto& text : list)
+    if (!parse_network(text)) return fail(entry, "\"" + text + "\" is not a network such as 10.0.0.0/8 or ::1/128");
+  return true;
 }
 
 bool value_reader::read(const toml_entry& entry, const setting_row& row, std::string& out) {
@@ -140,10 +152,10 @@ bool value_reader::read(const toml_entry& entry, const setting_row& row, std::st
   return true;
 }
 
-bool value_reader::read(const toml_entry& entry, const setting_row&, std::vector<std::string>& out) {
+bool value_reader::read(const toml_entry& entry, const setting_row& row, std::vector<std::string>& out) {
   std::string text;
   if (text_of(entry.node) != nullptr) {
-    if (!read_text(entry, text)) return false;
+    if (!read_text(entry, text) || !check_list(entry, row, split_list(text))) return false;
     out = split_list(text);
     return true;
   }
@@ -156,6 +168,7 @@ bool value_reader::read(const toml_entry& entry, const setting_row&, std::vector
     if (!substitute(entry, *text_of(item), text)) return false;
     list.push_back(text);
   }
+  if (!check_list(entry, row, list)) return false;
   out = std::move(list);
   return true;
 }

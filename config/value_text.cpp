@@ -18,6 +18,8 @@ constexpr enum_name<pool_mode> pool_mode_names[] = {
 constexpr enum_name<auth_type> auth_type_names[] = {
     {"any", auth_type::any},        {"trust", auth_type::trust}, {"plain", auth_type::plain},
     {"password", auth_type::plain}, {"md5", auth_type::md5},     {"scram-sha-256", auth_type::scram_sha_256},
+    {"cert", auth_type::cert},      {"hba", auth_type::hba},     {"peer", auth_type::peer},
+    {"pam", auth_type::pam},
 };
 constexpr enum_name<tls_mode> tls_mode_names[] = {
     {"disable", tls_mode::disable}, {"allow", tls_mode::allow},         {"prefer", tls_mode::prefer},

@@ -97,20 +97,23 @@ BOOST_AUTO_TEST_CASE(all_errors_at_once_sorted_by_line) {
                            "pool_mod = 'session'\n"      // 4
                            "listen_port = 70000\n"       // 5
                            "auth_type = 'kerberos'\n"    // 6
-                           "auth_query = 'SELECT'\n"     // 7
+                           "pkt_buf = 4096\n"            // 7
                            "[databases.d]\n"             // 8
                            "password_file = 'missing'\n" // 9
                            "host = '${UNSET}'\n"         // 10
                            "[unknown]\n");               // 11
   BOOST_TEST((result.value == nullptr));
-  const std::string expected = "2: password: expected a string, not an integer\n"
-                               "4: pool_mod: unknown setting, did you mean pool_mode?\n"
-                               "5: listen_port: 70000 is not between 1 and 65535\n"
-                               "6: auth_type: \"kerberos\" is not one of any, trust, plain, md5, scram-sha-256\n"
-                               "7: auth_query: not supported: looking users up in the database is not supported yet\n"
-                               "9: password_file: cannot read missing\n"
-                               "10: host: the environment variable UNSET is not set\n"
-                               "11: unknown: unknown section, expected pg_edge, databases, users or tenants\n";
+  const std::string expected =
+      "2: password: expected a string, not an integer\n"
+      "4: pool_mod: unknown setting, did you mean pool_mode?\n"
+      "5: listen_port: 70000 is not between 1 and 65535\n"
+      "6: auth_type: \"kerberos\" is not one of any, trust, plain, md5, "
+      "scram-sha-256, cert, hba, peer, pam\n"
+      "7: pkt_buf: not supported: buffers exist only while bytes are in flight and need no size\n"
+      "9: password_file: cannot read missing\n"
+      "10: host: the environment variable UNSET is not set\n"
+      "11: unknown: unknown section, expected pg_edge, databases, users, "
+      "tenants or listeners\n";
   BOOST_TEST(listed(result) == expected);
 }
 

@@ -13,10 +13,8 @@ namespace {
 
 /// Where a row may stand, with the section header and what must come with it.
 constexpr std::pair<section, const char*> places[] = {
-    {in_global, "[pg_edge]\n"},
-    {in_tenant, "[tenants.t]\n"},
-    {in_database, "[databases.d]\n"},
-    {in_user, "[users.u]\n"},
+    {in_global, "[pg_edge]\n"}, {in_tenant, "[tenants.t]\n"},     {in_database, "[databases.d]\n"},
+    {in_user, "[users.u]\n"},   {in_listener, "[listeners.l]\n"},
 };
 
 enum class kind { boolean, integer, time_span, text, list, names, other };
@@ -25,18 +23,24 @@ kind kind_of(const setting_row& row) {
   const auto look = [](auto member) {
     using pointer = decltype(member);
     const auto has = [](auto... types) { return (std::is_same_v<pointer, decltype(types)> || ...); };
-    if (has((bool settings::*){}, (std::optional<bool> overrides::*){})) return kind::boolean;
-    if (has((int settings::*){}, (std::optional<int> overrides::*){}, (std::uint16_t database::*){}))
+    if (has((bool settings::*){}, (std::optional<bool> overrides::*){}, (bool tenant::*){}, (bool listener::*){}))
+      return kind::boolean;
+    if (has((int settings::*){}, (std::optional<int> overrides::*){}, (std::uint16_t database::*){},
+            (int listener::*){}))
       return kind::integer;
     if (has((duration settings::*){}, (std::optional<duration> overrides::*){})) return kind::time_span;
     if (has((std::string settings::*){}, (std::optional<std::string> overrides::*){}, (std::string database::*){},
-            (std::optional<std::string> database::*){}))
+            (std::optional<std::string> database::*){}, (std::string tenant::*){}, (std::string listener::*){},
+            (std::optional<std::string> listener::*){}))
       return kind::text;
-    if (has((std::vector<std::string> settings::*){})) return kind::list;
+    if (has((std::vector<std::string> settings::*){}, (std::vector<std::string> tenant::*){},
+            (std::vector<std::string> listener::*){}))
+      return kind::list;
     return std::is_same_v<pointer, std::monostate> ? kind::other : kind::names;
   };
   for (const auto found :
-       {std::visit(look, row.global), std::visit(look, row.override_), std::visit(look, row.of_database)})
+       {std::visit(look, row.global), std::visit(look, row.override_), std::visit(look, row.of_database),
+        std::visit(look, row.of_tenant), std::visit(look, row.of_listener)})
     if (found != kind::other) return found;
   return kind::text; // passwords and urls
 }
@@ -59,9 +63,11 @@ BOOST_AUTO_TEST_CASE(rows_are_complete_and_unique) {
       BOOST_TEST(row.low <= row.high);
       BOOST_TEST(((row.sections & in_global) != 0) == (row.global.index() != 0));
       // Every place above the global one needs a member, unless the loader handles the row itself.
-      const bool special =
-          row.rule == value_rule::secret || row.rule == value_rule::secret_file || row.rule == value_rule::url;
-      if ((row.sections & (in_tenant | in_user)) != 0 && !special) BOOST_TEST(row.override_.index() != 0u);
+      const bool special = row.rule == value_rule::secret || row.rule == value_rule::secret_file ||
+                           row.rule == value_rule::secrets || row.rule == value_rule::url;
+      if ((row.sections & in_user) != 0 && !special) BOOST_TEST(row.override_.index() != 0u);
+      if ((row.sections & in_tenant) != 0) BOOST_TEST((row.override_.index() != 0u || row.of_tenant.index() != 0u));
+      if ((row.sections & in_listener) != 0) BOOST_TEST(row.of_listener.index() != 0u);
       if ((row.sections & in_database) != 0 && !special)
         BOOST_TEST((row.override_.index() != 0u || row.of_database.index() != 0u));
       for (const auto& [bit, header] : places)
@@ -83,7 +89,7 @@ BOOST_AUTO_TEST_CASE(every_absent_setting_says_why) {
       const auto errors = errors_of(header + std::string{absent.name} + " = 1\n");
       BOOST_TEST(contains(errors, "2: " + std::string{absent.name} + ": not supported: " + std::string{absent.reason}));
     }
-  BOOST_TEST(contains(errors_of("[databases.d]\nauth_query = 'x'\n"), "2: auth_query: not supported"));
+  BOOST_TEST(contains(errors_of("[pg_edge]\npkt_buf = 1\n"), "2: pkt_buf: not supported"));
 }
 
 /// pgbouncer's list, so that no setting of it is forgotten: each is a row or an absent row.
@@ -153,6 +159,11 @@ BOOST_AUTO_TEST_CASE(defaults_are_pgbouncers) {
       {"log_pooler_errors", "1"},
       {"stats_period", "60"},
       {"load_balance_hosts", "round-robin"},
+      {"reserve_pool_timeout", "5"},
+      {"auth_query", settings{}.auth_query},
+      {"auth_cache_time", "60"}, // this and the next two are ours
+      {"auth_failure_limit", "10"},
+      {"auth_failure_window", "60"},
   };
   for (const auto& shown : show(settings{}))
     BOOST_TEST_CONTEXT(shown.key) {

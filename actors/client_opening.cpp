@@ -1,0 +1,112 @@
+// A client's first bytes: TLS, plain or HTTP; then start-up packets until one says who it is or whom to cancel.
+#include "actors/client_login_state.hpp"
+#include "actors/tls_context.hpp"
+
+#include <cerrno>
+#include <sys/socket.h>
+
+namespace pg_edge::actors {
+
+namespace {
+
+constexpr protocol::bytes_view http_answer =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+    "This port speaks the PostgreSQL protocol, not HTTP.\r\n";
+
+} // namespace
+
+bool client::on_first_bytes() {
+  char first[8];
+  const ssize_t got = ::recv(socket_.fd(), first, sizeof first, MSG_PEEK);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return false;
+  if (got <= 0) {
+    leave(""); // health checks of load balancers connect and go: not worth a line
+    return false;
+  }
+  switch (protocol::classify_first_bytes({first, static_cast<std::size_t>(got)})) {
+  case protocol::first_bytes::need_more:
+    return false; // looked at again when more has come
+  case protocol::first_bytes::direct_tls:
+    if (login_->settings->client_tls == nullptr) {
+      leave("direct TLS, and client_tls_sslmode is disable");
+      return false;
+    }
+    set_step(client_step::handshaking);
+    begin_accept_tls(*login_->settings->client_tls, true);
+    return false;
+  case protocol::first_bytes::http:
+    write(http_answer);
+    // Closing with bytes unread sends a reset, which can overtake the answer.
+    char unread[16 * 1024];
+    static_cast<void>(::recv(socket_.fd(), unread, sizeof unread, MSG_DONTWAIT));
+    leave("HTTP on the Postgres port");
+    return false;
+  default:
+    return true;
+  }
+}
+
+void client::on_handshake() {
+  set_step(client_step::starting);
+}
+
+std::size_t client::read_start_up(protocol::bytes_view in) {
+  std::size_t used = 0;
+  while (step_ == client_step::starting) {
+    const protocol::bytes_view rest = in.substr(used);
+    std::size_t length = 0;
+    const auto status = protocol::read_startup_length(rest, length);
+    if (status == protocol::header_status::need_more) return used;
+    if (status == protocol::header_status::invalid) {
+      const protocol::startup_error error = protocol::startup_length_error(length);
+      fail(error.response(), error.text());
+      return in.size();
+    }
+    if (rest.size() < length) return used;
+    used += start_up_packet(rest.substr(0, length), rest.size() > length);
+  }
+  return step_ == client_step::leaving || step_ == client_step::gone ? in.size() : used;
+}
+
+std::size_t client::start_up_packet(protocol::bytes_view packet, bool more_behind) {
+  protocol::startup_packet parsed = protocol::parse_startup(packet);
+  if (auto* error = std::get_if<protocol::startup_error>(&parsed)) {
+    fail(error->response(), error->text());
+  } else if (std::holds_alternative<protocol::ssl_request>(parsed)) {
+    answer_ssl_request(more_behind);
+  } else if (std::holds_alternative<protocol::gssenc_request>(parsed)) {
+    if (more_behind)
+      fail(protocol::error_code::startup_packet_invalid, {"unencrypted data after GSSAPI encryption request"});
+    else
+      write("N");
+  } else if (auto* request = std::get_if<protocol::cancel_request>(&parsed)) {
+    begin_cancel(*request);
+  } else {
+    begin_login(std::get<protocol::startup_message>(std::move(parsed)));
+  }
+  return packet.size();
+}
+
+void client::answer_ssl_request(bool more_behind) {
+  if (more_behind || socket_.tls() || login_->asked_encryption)
+    return fail(protocol::error_code::startup_packet_invalid,
+                {more_behind ? "unencrypted data after SSL request" : "a second SSL request"});
+  login_->asked_encryption = true;
+  const bool offered = login_->settings->client_tls != nullptr;
+  write(offered ? "S" : "N");
+  if (!offered) return;
+  set_step(client_step::handshaking);
+  begin_accept_tls(*login_->settings->client_tls, false);
+}
+
+/// The connection exists only to cancel somebody's query, and is closed when that has been passed on.
+void client::begin_cancel(const protocol::cancel_request& request) {
+  set_step(client_step::cancelling);
+  const caf::actor whom = node_.cancels.find(request.process_id, request.key);
+  if (!whom) return leave("cancel request with a wrong key");
+  const auto limit = login_->settings->values->cancel_wait_timeout;
+  if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
+  send(whom, cancel_client{caf::actor_cast<caf::actor>(this)});
+}
+
+} // namespace pg_edge::actors

@@ -1,0 +1,125 @@
+// How a client proves who it is: which method holds for it, the exchange, and where it goes afterwards.
+#include "actors/client_login_state.hpp"
+#include "actors/random.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/password.hpp"
+
+#include <algorithm>
+
+namespace pg_edge::actors {
+
+namespace {
+
+/// A login message longer than this is none.
+constexpr std::size_t auth_message_limit = protocol::max_auth_frame_length;
+
+protocol::auth_method method_for(config::auth_type type, protocol::secret_kind stored) {
+  switch (type) {
+  case config::auth_type::any:
+  case config::auth_type::trust:
+    return protocol::auth_method::trust;
+  case config::auth_type::plain:
+    return protocol::auth_method::cleartext;
+  case config::auth_type::md5: // pgbouncer: a SCRAM verifier is used as such
+    return stored == protocol::secret_kind::scram ? protocol::auth_method::scram : protocol::auth_method::md5;
+  case config::auth_type::scram_sha_256:
+  case config::auth_type::cert: // these four are built next
+  case config::auth_type::hba:
+  case config::auth_type::peer:
+  case config::auth_type::pam:
+    break;
+  }
+  return protocol::auth_method::scram;
+}
+
+} // namespace
+
+void client::begin_auth() {
+  const config::settings& settings = *login_->settings->values;
+  const config::tenant& tenant = settings.default_tenant;
+  const auto found = tenant.users.find(user_);
+  const bool known = found != tenant.users.end();
+  const std::string secret = known ? found->second.secret : std::string();
+  const protocol::auth_method method = method_for(settings.auth_type, protocol::classify_secret(secret));
+  if (method == protocol::auth_method::trust && !known && settings.auth_type != config::auth_type::any)
+    return fail(protocol::error_code::password_failed, {user_});
+  login_->auth = std::make_unique<protocol::client_auth>(
+      protocol::client_auth::identity{user_, secret, method, settings.scram_iterations}, random_nonce(),
+      random_bytes(protocol::md5_salt_size), node_.secret);
+  set_step(client_step::authenticating);
+  auth_step(login_->auth->begin());
+}
+
+std::size_t client::read_auth(protocol::bytes_view in) {
+  std::size_t used = 0;
+  while (step_ == client_step::authenticating && !login_->busy) {
+    protocol::frame_header header;
+    const auto status = protocol::read_header(in.substr(used), header);
+    if (status == protocol::header_status::need_more) return used;
+    if (status == protocol::header_status::invalid || header.total() > auth_message_limit || header.type != 'p') {
+      if (header.type == 'X')
+        leave("the client said goodbye during login");
+      else
+        fail(protocol::error_code::invalid_auth_response, {"expected a password message"});
+      return in.size();
+    }
+    if (in.size() - used < header.total()) return used;
+    const protocol::bytes_view body = in.substr(used + protocol::frame_header_size, header.body());
+    used += header.total();
+    auth_step(login_->auth->answer(body));
+  }
+  return step_ == client_step::leaving || step_ == client_step::gone ? in.size() : used;
+}
+
+void client::auth_step(protocol::client_auth::step step) {
+  using verdict = protocol::client_auth::verdict;
+  if (!step.send.empty()) write(step.send);
+  switch (step.now) {
+  case verdict::more:
+    return;
+  case verdict::derive:
+    return derive_keys();
+  case verdict::accepted:
+    return authenticated();
+  case verdict::refused:
+    return fail(protocol::make_error(protocol::error_code::password_failed, {user_}), step.why);
+  case verdict::violated:
+    return fail(protocol::error_code::invalid_auth_response, {step.why});
+  }
+}
+
+void client::derive_keys() {
+  login_->busy = true;
+  const protocol::client_auth& auth = *login_->auth;
+  request(node_.deriver, caf::infinite, derive_request{0, auth.password(), auth.salt(), auth.iterations()})
+      .then(
+          [this](derived_key& key) {
+            if (step_ != client_step::authenticating) return;
+            login_->busy = false;
+            auth_step(login_->auth->keys(key.salted_password));
+            use_input();
+            read_later();
+          },
+          [this](caf::error&) { fail(protocol::error_code::internal, {"key derivation failed"}); });
+}
+
+void client::authenticated() {
+  const config::settings& settings = *login_->settings->values;
+  login_->auth.reset();
+  if (config::is_console_name(database_)) {
+    const auto listed = [this](const std::vector<std::string>& names) {
+      return std::find(names.begin(), names.end(), user_) != names.end();
+    };
+    const bool admin = listed(settings.admin_users) || settings.auth_type == config::auth_type::any;
+    if (!admin && !listed(settings.stats_users)) return fail(protocol::error_code::not_allowed, {user_, database_});
+    return begin_console(admin);
+  }
+  const auto route = config::find_route(settings, {}, database_, user_);
+  if (!route) return fail(protocol::error_code::no_such_database, {database_});
+  if (!read_parameters()) return;
+  set_step(client_step::joining);
+  send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route->tenant->name, route->database_name, user_,
+                                route->server_user(user_)});
+}
+
+} // namespace pg_edge::actors

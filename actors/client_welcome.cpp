@@ -1,0 +1,232 @@
+// A client that is let in: its start-up settings, the way to its pool, and what its session begins with.
+#include "actors/client_login_state.hpp"
+#include "actors/log.hpp"
+#include "actors/share.hpp"
+#include "protocol/messages.hpp"
+
+#include <algorithm>
+
+namespace pg_edge::actors {
+
+namespace {
+
+/// Postgres cuts an application_name off behind this many bytes.
+constexpr std::size_t max_application_name = 63;
+
+/// What every session begins with once the client has proved who it is. `values`: pairs of name and value.
+protocol::bytes session_opening(const auto& values, const cluster::cancel_key& key) {
+  protocol::bytes out;
+  append(out, protocol::authentication_ok{});
+  for (const auto& [name, value] : values)
+    append(out, protocol::parameter_status{name, value});
+  append(out, protocol::backend_key_data{key.process_id, key.secret});
+  append(out, protocol::ready_for_query{'I'});
+  return out;
+}
+
+} // namespace
+
+// -- start-up settings
+// -----------------------------------------------------------------------------------------------------
+
+bool client::read_parameters() {
+  const config::settings& settings = *login_->settings->values;
+  const auto ignored = [&](const std::string& name) {
+    const auto& list = settings.ignore_startup_parameters;
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  std::vector<protocol::parameter> gucs;
+  const auto add = [&](std::string_view raw, const std::string& value) {
+    std::string name = protocol::canonical_parameter_name(raw);
+    if (ignored(name)) return;
+    if (name == "application_name")
+      login_->application_name = value;
+    else
+      gucs.emplace_back(std::move(name), value);
+  };
+  // As in Postgres: `options` first, so that a start-up parameter of its own wins.
+  if (const auto options = login_->start_up.find("options"); options && !options->empty() && !ignored("options")) {
+    std::string error;
+    const auto parsed = protocol::parse_options(*options, error);
+    if (!error.empty()) {
+      fail(protocol::error_code::invalid_options, {error});
+      return false;
+    }
+    for (const auto& [name, value] : parsed)
+      add(name, value);
+  }
+  for (const auto& [name, value] : login_->start_up.parameters) {
+    const auto kind = protocol::classify_startup_parameter(name);
+    if (kind == protocol::startup_parameter_kind::guc || kind == protocol::startup_parameter_kind::not_settable)
+      add(name, value);
+  }
+  if (settings.application_name_add_host) add_host_to_name();
+  login_->gucs = protocol::make_startup_profile(gucs).gucs;
+  for (const auto& [name, value] : login_->gucs) {
+    login_->welcome_key.append(name).push_back('\0');
+    login_->welcome_key.append(value).push_back('\0');
+  }
+  return true;
+}
+
+/// As in pgbouncer: a client without a name is "app". The name gives way where Postgres cuts names off. Replication
+/// keeps its own name, which synchronous_standby_names looks for.
+void client::add_host_to_name() {
+  const std::string from = " - " + peer_.host + (peer_.port == 0 ? "" : ":" + std::to_string(peer_.port));
+  std::string name = login_->application_name.value_or("app");
+  name.resize(std::min(name.size(), max_application_name - std::min(max_application_name, from.size())));
+  login_->application_name = name + from;
+}
+
+std::vector<std::pair<std::string, std::string>> client::replication_start_up() const {
+  std::vector<std::pair<std::string, std::string>> result;
+  if (login_ != nullptr)
+    for (const auto& [name, value] : login_->start_up.parameters)
+      if (name != "user" && name != "database") result.emplace_back(name, value);
+  return result;
+}
+
+// -- the pool
+// --------------------------------------------------------------------------------------------------------------
+
+void client::join(const pool_joined& message) {
+  if (step_ != client_step::joining) {
+    return;
+  }
+  share_ref_ = message.share;
+  share_ = static_cast<class share*>(caf::actor_cast<caf::abstract_actor*>(message.share));
+  pool_ = message.pool;
+  if (message.home == &home()) return begin_welcome();
+  unwatch();
+  home().cancel(deadline_);
+  move_home(*message.home);
+}
+
+void client::on_arrival() {
+  const auto limit = login_->settings->values->client_login_timeout;
+  if (limit.count() > 0) home().schedule(deadline_, connected_at_ + limit);
+  if (!watch()) return leave("out of descriptors");
+  begin_welcome();
+}
+
+void client::begin_welcome() {
+  set_step(client_step::welcoming);
+  share_->attach(*this);
+  limits_ = share_->limits_for(user_);
+  session_.rules = share_->rules_for(*limits_);
+  if (replication_) return check_out_server();
+  send(share_ref_, attach_client{self_ptr(), login_->welcome_key});
+}
+
+void client::take_welcome(const welcome& message) {
+  if (step_ != client_step::welcoming) return;
+  if (message.values == nullptr) {
+    login_->learning = true;
+    return check_out_server();
+  }
+  session_.values = message.values;
+  session_.profile = message.profile;
+  finish_login();
+}
+
+/// A server is at hand: what the client asked for becomes what the server is to be given. Which of it Postgres reports
+/// is known from what the server reported at its own login.
+void client::learn_from(class server& from) {
+  if (replication_) return;
+  protocol::parameter_values_ptr want = from.initial_values();
+  protocol::startup_profile profile;
+  for (const auto& [name, value] : login_->gucs) {
+    if (want->find(name) != nullptr)
+      want = protocol::with(want, name, value);
+    else
+      profile.gucs.emplace_back(name, value);
+  }
+  session_.values = want;
+  session_.profile =
+      profile.gucs.empty() ? nullptr : std::make_shared<const protocol::startup_profile>(std::move(profile));
+}
+
+/// The server has taken the settings and reported them in its own spelling.
+void client::learned() {
+  if (replication_) {
+    session_.values = server_->initial_values();
+    finish_login();
+    if (step_ != client_step::idle) return;
+    set_step(client_step::active);
+    use_input();
+    return read_later();
+  }
+  session_.values = server_->session().values;
+  share_->learn({login_->welcome_key, session_.values, session_.profile});
+  class server* had = server_;
+  const caf::strong_actor_ptr alive = server_ref_;
+  unlink_server();
+  had->release(false);
+  finish_login();
+}
+
+void client::finish_login() {
+  if (login_->application_name && session_.values && !replication_) {
+    const auto version = protocol::server_version_number(session_.values->get("server_version"));
+    session_.values =
+        protocol::with(session_.values, "application_name",
+                       protocol::canonical_application_name(*login_->application_name, version.value_or(150000)));
+  }
+  session_.values = share_->intern(session_.values);
+  session_.startup_values = session_.values;
+  session_.custom_startup = !login_->gucs.empty() || login_->application_name.has_value();
+  const bool long_key = login_->version.minor >= protocol::long_cancel_key_minor;
+  const auto key = node_.cancels.add(caf::actor_cast<caf::actor>(this), long_key);
+  if (!key) return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
+  key_ = *key;
+  write(session_opening(session_.values ? *session_.values : protocol::parameter_values{}, key_));
+  const auto settings = login_->settings;
+  login_.reset();
+  home().cancel(deadline_);
+  set_step(client_step::idle);
+  last_active_ = home().now();
+  ++share_->counts().client_login_count;
+  arm_idle_deadline();
+  if (settings->values->log_connections)
+    log(level::info, log_event::client_connected,
+        {{"client", session_.id},
+         {"user", user_},
+         {"database", database_},
+         {"addr", peer_.host},
+         {"port", peer_.port},
+         {"tls", socket_.tls()}});
+  use_input();
+  read_later();
+}
+
+void client::begin_console(bool admin) {
+  admin_ = admin;
+  const auto key = node_.cancels.add(caf::actor_cast<caf::actor>(this), false);
+  if (!key) return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
+  key_ = *key;
+  const std::pair<std::string_view, std::string_view> values[] = {{"server_version", PG_EDGE_VERSION "/pg_edge"},
+                                                                  {"client_encoding", "UTF8"},
+                                                                  {"server_encoding", "UTF8"},
+                                                                  {"DateStyle", "ISO"},
+                                                                  {"TimeZone", "GMT"},
+                                                                  {"standard_conforming_strings", "on"},
+                                                                  {"is_superuser", "on"},
+                                                                  {"integer_datetimes", "on"}};
+  write(session_opening(values, key_));
+  login_.reset();
+  home().cancel(deadline_);
+  set_step(client_step::console);
+  console_ = std::make_unique<protocol::console_session>();
+  send(node_.console, console_joined{caf::actor_cast<caf::actor>(this)});
+  log(level::info, log_event::client_connected,
+      {{"client", session_.id},
+       {"user", user_},
+       {"database", database_},
+       {"addr", peer_.host},
+       {"port", peer_.port},
+       {"tls", socket_.tls()}});
+  use_input();
+  read_later();
+}
+
+} // namespace pg_edge::actors

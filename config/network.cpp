@@ -1,0 +1,78 @@
+#include "config/network.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <charconv>
+#include <cstring>
+
+namespace pg_edge::config {
+
+namespace {
+
+constexpr std::uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+void clear_behind(ip_address& address, int prefix) {
+  for (int bit = prefix; bit < address.size_bits(); ++bit)
+    address.bytes[static_cast<std::size_t>(bit / 8)] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));
+}
+
+} // namespace
+
+std::optional<ip_address> parse_address(std::string_view text) {
+  text = text.substr(0, text.find('%'));
+  const std::string zero_terminated{text};
+  ip_address out;
+  if (::inet_pton(AF_INET, zero_terminated.c_str(), out.bytes.data()) == 1) return out;
+  if (::inet_pton(AF_INET6, zero_terminated.c_str(), out.bytes.data()) != 1) return std::nullopt;
+  out.v6 = true;
+  if (std::memcmp(out.bytes.data(), mapped_prefix, sizeof mapped_prefix) != 0) return out;
+  ip_address v4;
+  std::copy_n(out.bytes.begin() + sizeof mapped_prefix, 4, v4.bytes.begin());
+  return v4;
+}
+
+bool network::contains(const ip_address& one) const {
+  if (one.v6 != address.v6) return false;
+  ip_address cut = one;
+  clear_behind(cut, prefix);
+  return cut == address;
+}
+
+std::optional<network> parse_network(std::string_view text) {
+  const auto slash = text.find('/');
+  const auto address = parse_address(text.substr(0, slash));
+  if (!address) return std::nullopt;
+  network out{*address, address->size_bits()};
+  if (slash != std::string_view::npos) {
+    const auto number = text.substr(slash + 1);
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), out.prefix);
+    if (error != std::errc{} || end != number.data() + number.size()) return std::nullopt;
+    if (out.prefix < 0 || out.prefix > address->size_bits()) return std::nullopt;
+  }
+  clear_behind(out.address, out.prefix);
+  return out;
+}
+
+std::optional<network> make_network(const ip_address& address, const ip_address& mask) {
+  if (address.v6 != mask.v6) return std::nullopt;
+  network out{address, 0};
+  const auto bit_set = [&](int bit) {
+    return (mask.bytes[static_cast<std::size_t>(bit / 8)] & (0x80U >> (bit % 8))) != 0;
+  };
+  while (out.prefix < mask.size_bits() && bit_set(out.prefix))
+    ++out.prefix;
+  for (int bit = out.prefix; bit < mask.size_bits(); ++bit)
+    if (bit_set(bit)) return std::nullopt;
+  clear_behind(out.address, out.prefix);
+  return out;
+}
+
+bool any_contains(std::span<const std::string> networks, std::string_view address) {
+  const auto one = parse_address(address);
+  return one && std::any_of(networks.begin(), networks.end(), [&](const std::string& text) {
+           const auto parsed = parse_network(text);
+           return parsed && parsed->contains(*one);
+         });
+}
+
+} // namespace pg_edge::config
