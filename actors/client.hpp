@@ -102,13 +102,16 @@ protected:
 private:
   struct login_state;
 
-  // client_opening.cpp, client_admission.cpp, client_proof.cpp, client_welcome.cpp
+  // client_opening.cpp, client_admission.cpp, client_method.cpp, client_secret.cpp, client_proof.cpp,
+  // client_welcome.cpp
   std::size_t read_start_up(protocol::bytes_view in);
   std::size_t start_up_packet(protocol::bytes_view packet, bool more_behind);
   void answer_ssl_request(bool more_behind);
   void begin_login(protocol::startup_message message);
   bool admitted();
-  void begin_auth();
+  bool choose_method();
+  void find_secret();
+  void begin_exchange(bool known, std::vector<std::string> secrets);
   std::size_t read_auth(protocol::bytes_view in);
   void auth_step(protocol::client_auth::step step);
   void derive_keys();

@@ -16,6 +16,7 @@ void client::begin_login(protocol::startup_message message) {
   const config::settings& settings = *login_->settings->values;
   user_.assign(message.user());
   database_.assign(message.database());
+  login_->tenant = &settings.default_tenant;
   login_->version = protocol::negotiate(message);
   login_->start_up = std::move(message);
   if (login_->version.must_answer) {
@@ -30,7 +31,8 @@ void client::begin_login(protocol::startup_message message) {
   const tls_mode_row& tls = describe(settings.client_tls_sslmode);
   if (tls.tls_required && !socket_.tls()) return fail(protocol::error_code::ssl_required);
   if (!admitted()) return;
-  begin_auth();
+  set_step(client_step::authenticating);
+  if (choose_method()) find_secret();
 }
 
 /// Limits that come before the password, as in pgbouncer: checking passwords is what a flood would cost.

@@ -8,7 +8,12 @@ namespace pg_edge::actors {
 struct client::login_state {
   explicit login_state(std::shared_ptr<const node_settings> in_force) : settings(std::move(in_force)) {}
 
-  std::shared_ptr<const node_settings> settings; // as they were when the client came
+  std::shared_ptr<const node_settings> settings;     // as they were when the client came
+  std::string door;                                  // the listener's name; empty: that of the global settings
+  std::string tls_server_name;                       // what the client called us in TLS (SNI); empty: nothing
+  const config::tenant* tenant = nullptr;            // whose client it is; lives as long as `settings`
+  config::login_rules rules;                         // what holds for this login
+  config::auth_type method = config::auth_type::md5; // chosen from them: never hba
   protocol::startup_message start_up;
   protocol::negotiated version;
   std::unique_ptr<protocol::client_auth> auth;

@@ -34,19 +34,15 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
 
 } // namespace
 
-void client::begin_auth() {
-  const config::settings& settings = *login_->settings->values;
-  const config::tenant& tenant = settings.default_tenant;
-  const auto found = tenant.users.find(user_);
-  const bool known = found != tenant.users.end();
-  const std::string secret = known ? found->second.secret : std::string();
-  const protocol::auth_method method = method_for(settings.auth_type, protocol::classify_secret(secret));
-  if (method == protocol::auth_method::trust && !known && settings.auth_type != config::auth_type::any)
+/// `secrets`: any of them will do, the first is the present one; none when the user has none or is not known.
+void client::begin_exchange(bool known, std::vector<std::string> secrets) {
+  const std::string secret = secrets.empty() ? std::string() : secrets.front();
+  const protocol::auth_method method = method_for(login_->method, protocol::classify_secret(secret));
+  if (method == protocol::auth_method::trust && !known && login_->method != config::auth_type::any)
     return fail(protocol::error_code::password_failed, {user_});
   login_->auth = std::make_unique<protocol::client_auth>(
-      protocol::client_auth::identity{user_, secret, method, settings.scram_iterations}, random_nonce(),
-      random_bytes(protocol::md5_salt_size), node_.secret);
-  set_step(client_step::authenticating);
+      protocol::client_auth::identity{user_, secret, method, login_->settings->values->scram_iterations},
+      random_nonce(), random_bytes(protocol::md5_salt_size), node_.secret);
   auth_step(login_->auth->begin());
 }
 
@@ -114,7 +110,7 @@ void client::authenticated() {
     if (!admin && !listed(settings.stats_users)) return fail(protocol::error_code::not_allowed, {user_, database_});
     return begin_console(admin);
   }
-  const auto route = config::find_route(settings, {}, database_, user_);
+  const auto route = config::find_route(settings, login_->tenant->name, database_, user_);
   if (!route) return fail(protocol::error_code::no_such_database, {database_});
   if (!read_parameters()) return;
   set_step(client_step::joining);

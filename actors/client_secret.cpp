@@ -1,0 +1,15 @@
+// What is stored about a user who wants in: configured, or looked up in a database.
+#include "actors/client_login_state.hpp"
+
+namespace pg_edge::actors {
+
+/// Goes on in begin_exchange() with what is stored for the user.
+void client::find_secret() {
+  const auto found = login_->tenant->users.find(user_);
+  if (found == login_->tenant->users.end()) return begin_exchange(false, {});
+  std::vector<std::string> secrets;
+  if (!found->second.secret.empty()) secrets.push_back(found->second.secret);
+  begin_exchange(true, std::move(secrets));
+}
+
+} // namespace pg_edge::actors
