@@ -76,6 +76,8 @@ public:
   std::uint64_t number() const { return session_.id; }
   client_step step() const { return step_; }
   const std::string& user() const { return user_; }
+  /// It waits for a server only to learn what its session begins with.
+  bool awaits_welcome() const;
   class server* linked() const {
     return server_;
   }
@@ -111,7 +113,13 @@ private:
   bool admitted();
   bool choose_method();
   void find_secret();
+  lookup_user lookup_wish(bool fresh) const;
+  void look_up();
+  void looked_up(found_user& found);
+  bool check_anew();
+  void checked_anew(found_user& found);
   void begin_exchange(bool known, std::vector<std::string> secrets);
+  void make_auth(const std::string& secret, protocol::auth_method method);
   std::size_t read_auth(protocol::bytes_view in);
   void auth_step(protocol::client_auth::step step);
   void derive_keys();
@@ -122,6 +130,8 @@ private:
   void begin_welcome();
   void take_welcome(const welcome& message);
   void learn_from(class server& from);
+  void want_values(protocol::parameter_values_ptr initial);
+  void confirm_values();
   void learned();
   void finish_login();
   void begin_console(bool admin);
@@ -176,6 +186,7 @@ private:
   std::uint32_t cancel_epoch_ = 0;                             // of the check-out that the cancels mean
   client_step step_ = client_step::starting;
   bool query_running_ = false;
+  bool unconfirmed_ = false; // it logged in while no server was there to say what its session begins with
   bool cancelled_waiting_ = false;
   bool blocked_on_server_ = false; // the next message waits until the server owes nothing
   bool replication_ = false;

@@ -40,10 +40,16 @@ void client::begin_exchange(bool known, std::vector<std::string> secrets) {
   const protocol::auth_method method = method_for(login_->method, protocol::classify_secret(secret));
   if (method == protocol::auth_method::trust && !known && login_->method != config::auth_type::any)
     return fail(protocol::error_code::password_failed, {user_});
+  login_->salt = random_bytes(protocol::md5_salt_size);
+  make_auth(secret, method);
+  auth_step(login_->auth->begin());
+}
+
+void client::make_auth(const std::string& secret, protocol::auth_method method) {
+  login_->proof = method;
   login_->auth = std::make_unique<protocol::client_auth>(
       protocol::client_auth::identity{user_, secret, method, login_->settings->values->scram_iterations},
-      random_nonce(), random_bytes(protocol::md5_salt_size), node_.secret);
-  auth_step(login_->auth->begin());
+      random_nonce(), login_->salt, node_.secret);
 }
 
 std::size_t client::read_auth(protocol::bytes_view in) {
@@ -62,6 +68,7 @@ std::size_t client::read_auth(protocol::bytes_view in) {
     if (in.size() - used < header.total()) return used;
     const protocol::bytes_view body = in.substr(used + protocol::frame_header_size, header.body());
     used += header.total();
+    if (login_->kept_secret) login_->answer = body;
     auth_step(login_->auth->answer(body));
   }
   return step_ == client_step::leaving || step_ == client_step::gone ? in.size() : used;
@@ -78,6 +85,7 @@ void client::auth_step(protocol::client_auth::step step) {
   case verdict::accepted:
     return authenticated();
   case verdict::refused:
+    if (check_anew()) return;
     return fail(protocol::make_error(protocol::error_code::password_failed, {user_}), step.why);
   case verdict::violated:
     return fail(protocol::error_code::invalid_auth_response, {step.why});

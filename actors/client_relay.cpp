@@ -82,6 +82,7 @@ void client::take_grant(const granted& message) {
 void client::server_prepared() {
   set_step(client_step::active);
   if (login_ != nullptr) return learned();
+  if (unconfirmed_) confirm_values();
   use_input();
   read_later();
 }

@@ -3,13 +3,96 @@
 
 namespace pg_edge::actors {
 
+namespace {
+
+/// Whoever proves itself otherwise, or not at all, may have any name.
+bool needs_no_user(config::auth_type method) {
+  return method == config::auth_type::any || method == config::auth_type::pam;
+}
+
+} // namespace
+
 /// Goes on in begin_exchange() with what is stored for the user.
 void client::find_secret() {
   const auto found = login_->tenant->users.find(user_);
-  if (found == login_->tenant->users.end()) return begin_exchange(false, {});
+  if (found == login_->tenant->users.end()) return look_up();
   std::vector<std::string> secrets;
   if (!found->second.secret.empty()) secrets.push_back(found->second.secret);
   begin_exchange(true, std::move(secrets));
+}
+
+// -- auth_query
+// ----------------------------------------------------------------------------------------------------------------
+
+lookup_user client::lookup_wish(bool fresh) const {
+  const auto route = config::find_route(*login_->settings->values, login_->tenant->name, database_, user_);
+  return {login_->settings->values,
+          login_->tenant->name,
+          route ? route->database_name : database_,
+          user_,
+          login_->rules.auth_user,
+          login_->rules.auth_query,
+          login_->rules.auth_dbname,
+          fresh};
+}
+
+/// A user whom no file names. Whether there is such a database is told as late as for others: after the proof.
+void client::look_up() {
+  const bool here = config::find_route(*login_->settings->values, login_->tenant->name, database_, user_).has_value();
+  const bool somewhere = here || !login_->rules.auth_dbname.empty();
+  if (login_->rules.auth_user.empty() || !somewhere || config::is_console_name(database_) ||
+      needs_no_user(login_->method))
+    return begin_exchange(false, {});
+  login_->busy = true;
+  request(node_.lookup, caf::infinite, lookup_wish(false))
+      .then([this](found_user& found) { looked_up(found); },
+            [this](caf::error&) { fail(protocol::error_code::internal, {"the look-up of the user failed"}); });
+}
+
+void client::looked_up(found_user& found) {
+  if (step_ != client_step::authenticating) return;
+  login_->busy = false;
+  if (found.outcome == lookup_outcome::failed) return fail(protocol::error_code::lookup_failed, {user_});
+  std::vector<std::string> secrets;
+  if (!found.secret.empty()) {
+    node_.credentials.remember(login_->tenant->name, user_, found.secret);
+    secrets.push_back(std::move(found.secret));
+  }
+  login_->kept_secret = found.cached && !secrets.empty();
+  // Databases keep SCRAM verifiers, so nobody is asked for what somebody would be asked for.
+  if (secrets.empty() && login_->method == config::auth_type::md5) login_->method = config::auth_type::scram_sha_256;
+  begin_exchange(found.outcome == lookup_outcome::found, std::move(secrets));
+  use_input();
+  read_later();
+}
+
+/// A proof has failed. Was it checked against a secret that may be out of date, then a password or md5 answer is
+/// checked once more, against what the database says now; true: that is under way. The proof of SCRAM hangs on the old
+/// verifier, so there the next login gets the new one.
+bool client::check_anew() {
+  if (!login_->kept_secret) return false;
+  login_->kept_secret = false;
+  if (login_->proof == protocol::auth_method::scram) {
+    send(node_.lookup, doubt_user{lookup_wish(true)});
+    return false;
+  }
+  login_->busy = true;
+  request(node_.lookup, caf::infinite, lookup_wish(true))
+      .then([this](found_user& found) { checked_anew(found); },
+            [this](caf::error&) { fail(protocol::error_code::internal, {"the look-up of the user failed"}); });
+  return true;
+}
+
+void client::checked_anew(found_user& found) {
+  if (step_ != client_step::authenticating) return;
+  login_->busy = false;
+  if (found.outcome == lookup_outcome::failed) return fail(protocol::error_code::lookup_failed, {user_});
+  if (!found.secret.empty()) node_.credentials.remember(login_->tenant->name, user_, found.secret);
+  make_auth(found.secret, login_->proof);
+  login_->auth->begin(); // it has been asked already
+  auth_step(login_->auth->answer(login_->answer));
+  use_input();
+  read_later();
 }
 
 } // namespace pg_edge::actors

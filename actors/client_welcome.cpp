@@ -118,22 +118,40 @@ void client::begin_welcome() {
   send(share_ref_, attach_client{self_ptr(), login_->welcome_key});
 }
 
+bool client::awaits_welcome() const {
+  return step_ == client_step::waiting && login_ != nullptr && login_->learning;
+}
+
 void client::take_welcome(const welcome& message) {
+  if (message.epoch != 0) { // instead of a server
+    if (message.epoch != epoch_) return;
+    if (step_ == client_step::leaving) return finish_leaving();
+    if (!awaits_welcome()) return;
+    set_step(client_step::welcoming);
+  }
   if (step_ != client_step::welcoming) return;
   if (message.values == nullptr) {
     login_->learning = true;
     return check_out_server();
   }
-  session_.values = message.values;
-  session_.profile = message.profile;
+  unconfirmed_ = message.unconfirmed;
+  if (unconfirmed_) {
+    want_values(message.values);
+  } else {
+    session_.values = message.values;
+    session_.profile = message.profile;
+  }
   finish_login();
 }
 
 /// A server is at hand: what the client asked for becomes what the server is to be given. Which of it Postgres reports
 /// is known from what the server reported at its own login.
 void client::learn_from(class server& from) {
-  if (replication_) return;
-  protocol::parameter_values_ptr want = from.initial_values();
+  if (!replication_) want_values(from.initial_values());
+}
+
+void client::want_values(protocol::parameter_values_ptr initial) {
+  protocol::parameter_values_ptr want = std::move(initial);
   protocol::startup_profile profile;
   for (const auto& [name, value] : login_->gucs) {
     if (want->find(name) != nullptr)
@@ -163,6 +181,22 @@ void client::learned() {
   unlink_server();
   had->release(false);
   finish_login();
+}
+
+/// The first server since a login without one has taken what the client asked for: the client hears what differs from
+/// what it was told then.
+void client::confirm_values() {
+  unconfirmed_ = false;
+  const protocol::parameter_values_ptr& now = server_->session().values;
+  if (!now) return;
+  protocol::bytes news;
+  for (const auto& [name, value] : *now) {
+    const std::string* told = session_.values ? session_.values->find(name) : nullptr;
+    if (told == nullptr || *told != value) append(news, protocol::parameter_status{name, value});
+  }
+  if (!news.empty()) write(news);
+  session_.values = share_->intern(now);
+  session_.startup_values = session_.values;
 }
 
 void client::finish_login() {

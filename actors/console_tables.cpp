@@ -420,6 +420,7 @@ kept_figures figures_of(actor_kind kind) {
     return {true, false, false};
   case actor_kind::resolver: // not on a reactor, which is what measures mailboxes
   case actor_kind::console:
+  case actor_kind::user_lookup:
     return {true, true, false};
   default:
     return {};

@@ -3,7 +3,7 @@
 //   node ── tenants ── tenant (one a tenant) ── steward (one a pool) ── share (one a reactor at most)
 //                                                                        ├── server (one a connection to Postgres)
 //   listener ── client (one a connection) ── its share ── a server, while it has one
-//   console, resolver, key_deriver: ask and be answered
+//   console, resolver, key_deriver, user_lookup: ask and be answered
 //
 // listener, client, server, share and canceller live on reactors and are spoken to by plain sends that carry an epoch;
 // the others run on CAF's scheduler and have typed handles. All messages here stay within the process.
@@ -173,6 +173,35 @@ struct resolved_host {
 };
 using resolver_actor = caf::typed_actor<caf::replies_to<resolve_host>::with<resolved_host>>;
 
+// -- user_lookup
+// ----------------------------------------------------------------------------------------------------------
+
+/// What auth_query says about a user who is not configured.
+struct lookup_user {
+  std::shared_ptr<const config::settings> settings; // in force for this login
+  std::string tenant, database, user;               // `database`: as the client asked
+  std::string auth_user, auth_query, auth_dbname;   // as resolved for this login
+  bool fresh = false; // the answer kept from before did not fit: ask again
+};
+enum class lookup_outcome : std::uint8_t {
+  found,   // `secret` is empty when Postgres has none, or one that has expired
+  unknown, // no such user
+  failed,  // nobody can say; the log tells why
+};
+struct found_user {
+  lookup_outcome outcome = lookup_outcome::failed;
+  std::string secret;
+  bool cached = false; // not asked for this time
+};
+/// A proof failed against the secret told before: the next look-up of the user asks again.
+struct doubt_user {
+  lookup_user whom;
+};
+/// lookup_user: from the cache, or by auth_query
+/// doubt_user : what is kept may be out of date
+using user_lookup_actor =
+    caf::typed_actor<caf::replies_to<lookup_user>::with<found_user>, caf::reacts_to<doubt_user>>;
+
 // -- client
 // ---------------------------------------------------------------------------------------------------------------
 
@@ -196,10 +225,13 @@ struct wait_notice {
   protocol::bytes notice;
   std::uint32_t epoch = 0;
 };
-/// From the share: what a session of this kind begins with; `values` null: nobody knows yet.
+/// From the share: what a session of this kind begins with; `values` null: nobody knows yet. `unconfirmed`: no server
+/// is there to say so; these are the values of a session without settings of its own, as a server said them before.
 struct welcome {
   protocol::parameter_values_ptr values;
   protocol::startup_profile_ptr profile;
+  bool unconfirmed = false;
+  std::uint32_t epoch = 0; // not 0: the answer to this check_out
 };
 /// From the connection on which a CancelRequest came; it is told `cancel_done`.
 struct cancel_client {
@@ -405,6 +437,9 @@ PG_EDGE_LOCAL_MESSAGE(steward_list)
 PG_EDGE_LOCAL_MESSAGE(tenant_list)
 PG_EDGE_LOCAL_MESSAGE(resolve_host)
 PG_EDGE_LOCAL_MESSAGE(resolved_host)
+PG_EDGE_LOCAL_MESSAGE(lookup_user)
+PG_EDGE_LOCAL_MESSAGE(found_user)
+PG_EDGE_LOCAL_MESSAGE(doubt_user)
 PG_EDGE_LOCAL_MESSAGE(granted)
 PG_EDGE_LOCAL_MESSAGE(check_out_refused)
 PG_EDGE_LOCAL_MESSAGE(abandoned)

@@ -5,6 +5,7 @@
 #include "actors/random.hpp"
 #include "actors/resolver.hpp"
 #include "actors/tenants.hpp"
+#include "actors/user_lookup.hpp"
 #include "config/difference.hpp"
 #include "config/load.hpp"
 #include "protocol/errors.hpp"
@@ -179,6 +180,7 @@ bool node::start(std::vector<std::string>& errors) {
     context_.reactors.push_back(std::make_unique<reactor>(*system_, i));
   context_.deriver = spawn_key_deriver(*system_);
   context_.resolver = spawn_resolver(*system_);
+  context_.lookup = spawn_user_lookup(*system_, context_);
   context_.tenants = spawn_tenants(*system_, context_);
   context_.console = spawn_console(*system_, context_);
   context_.node = system_->spawn(node_behaviour, &context_, file_, &listeners_, &finished_);
@@ -212,11 +214,13 @@ void node::stop() {
   const caf::exit_reason reason = caf::exit_reason::user_shutdown;
   for (const auto& handle :
        {caf::actor_cast<caf::actor>(context_.tenants), caf::actor_cast<caf::actor>(context_.console),
-        caf::actor_cast<caf::actor>(context_.resolver), caf::actor_cast<caf::actor>(context_.deriver),
+        caf::actor_cast<caf::actor>(context_.lookup), caf::actor_cast<caf::actor>(context_.resolver),
+        caf::actor_cast<caf::actor>(context_.deriver),
         caf::actor_cast<caf::actor>(context_.node)})
     caf::anon_send_exit(handle, reason);
   context_.tenants = nullptr;
   context_.console = nullptr;
+  context_.lookup = nullptr;
   context_.resolver = nullptr;
   context_.deriver = nullptr;
   context_.node = nullptr;

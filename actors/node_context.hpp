@@ -8,6 +8,7 @@
 #include "actors/messages.hpp"
 #include "actors/reactor.hpp"
 #include "actors/tls_context.hpp"
+#include "actors/welcome_cache.hpp"
 #include "config/settings.hpp"
 
 #include <atomic>
@@ -33,10 +34,12 @@ public:
   tenants_actor tenants;
   resolver_actor resolver;
   key_deriver_actor deriver;
+  user_lookup_actor lookup;
   console_actor console;
   node_actor node;
   cancel_registry cancels;
   actors::credentials credentials;       // of users whose secrets the file does not tell
+  welcome_cache welcomes;                // what sessions began with, for when Postgres is away
   protocol::bytes secret;                // random; salts of users who do not exist hang on it
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising
   std::atomic<std::int64_t> clients{0};  // connected, logins under way included

@@ -13,9 +13,6 @@ using cluster::share_step;
 
 namespace {
 
-/// Start-up settings of different clients that are remembered; beyond that a server is asked again.
-constexpr std::size_t welcome_limit = 4096;
-
 std::vector<std::string> split_hosts(const std::string& list) {
   std::vector<std::string> hosts;
   for (std::size_t from = 0; from <= list.size();) {
@@ -235,24 +232,12 @@ const protocol::exchange_rules* share::rules_for(const config::pool_settings& li
   return sharing ? &sharing_rules_ : &plain_rules_;
 }
 
-void share::on_attach(const attach_client& message) {
-  const auto found = welcomes_.find(message.start_up);
-  welcome answer;
-  if (found != welcomes_.end()) answer = {found->second.values, found->second.profile};
-  send(caf::actor_cast<caf::actor>(message.client), std::move(answer));
-}
-
 void share::on_detach(const detach_client&) {
   if (client_count_ > 0) --client_count_;
   ++clients_left_;
   if (client_count_ == 0) unused_since_ = home().now();
   send(steward_, client_left{permits_.key().share});
   if (!tick_.armed()) arm_tick();
-}
-
-void share::learn(learned_welcome what) {
-  if (welcomes_.size() >= welcome_limit) welcomes_.clear();
-  welcomes_[what.start_up] = {interner_.intern(what.values), what.profile};
 }
 
 void share::on_check_out(const check_out& message) {
@@ -312,7 +297,7 @@ void share::on_ready(const server_ready& message) {
       grant(whom, what);
     return act();
   }
-  if (welcomes_.find({}) == welcomes_.end()) learn({{}, what.initial_values(), nullptr});
+  learn_initial(what.initial_values());
   idle_.push_back(&what);
   act();
 }

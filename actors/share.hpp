@@ -112,6 +112,14 @@ private:
   share_snapshot snapshot(const take_snapshot& what);
   server_row row_of(const class server& what) const;
 
+  // -- share_welcome.cpp
+  void learn_initial(const protocol::parameter_values_ptr& values);
+  protocol::parameter_values_ptr kept_values() const;
+  bool without_server() const;
+  bool server_is_away() const;
+  void welcome_waiters(clock::duration least_wait);
+  std::string welcome_name() const;
+
   server_entry* entry_of(const caf::strong_actor_ptr& ref);
   caf::strong_actor_ptr self_ptr() { return caf::actor_cast<caf::strong_actor_ptr>(this); }
 

@@ -17,6 +17,9 @@ constexpr std::chrono::milliseconds busy_tick{100};
 constexpr std::chrono::milliseconds quiet_tick{1000};
 constexpr std::chrono::milliseconds first_back_off{100};
 
+/// How long a login waits for a server that does not answer before the values of an earlier one do.
+constexpr std::chrono::milliseconds welcome_patience{1000};
+
 /// Errors that trying again does not mend: who waits is told at once.
 bool lasting(protocol::bytes_view error) {
   if (error.size() <= protocol::frame_header_size) return false;
@@ -55,7 +58,7 @@ void share::login_failed(const protocol::bytes& error, server* made_for) {
   // Jitter, so that the shares of many pools do not come back together.
   const auto jitter = back_off_ / 4 * static_cast<int>(node_.next_id.load(std::memory_order_relaxed) % 8) / 8;
   retry_at_ = now + back_off_ - jitter;
-  if (!lasting(error)) return;
+  if (!lasting(error)) return welcome_waiters({});
   lasting_error_ = error;
   lasting_until_ = now + settings->server_login_retry;
   if (permits_.count(server_state::idle) == 0 && permits_.count(server_state::busy) == 0) refuse_all(error);
@@ -110,6 +113,7 @@ void share::check_unused(clock::time_point now) {
 }
 
 void share::check_waiters(clock::time_point now) {
+  welcome_waiters(welcome_patience);
   for (auto place = waiters_.begin(); place != waiters_.end();) {
     const auto here = place++;
     const config::pool_settings& limits = here->who->limits();

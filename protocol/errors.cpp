@@ -53,6 +53,9 @@ constexpr error_row rows[] = {
     {client_login_timeout, "client_login_timeout", "57P05", fatal,
      "terminating connection because the login was not finished within {0} s",
      "The limit is client_login_timeout; look for a client that hangs between start-up and password."},
+    // What went wrong with auth_query is the operator's to know, and stands in the log.
+    {lookup_failed, "lookup_failed", "58000", fatal, "could not check user \"{0}\"",
+     "The log of pg_edge says what was wrong with its auth_query, at the event user_lookup_failed."},
     // -- limits and the queue
     {too_many_clients, "too_many_clients", "53300", fatal, "sorry, too many clients already: {0} is {1}",
      "Close idle clients, or raise {0} in {2}."},

@@ -27,6 +27,7 @@ enum class error_code : std::uint8_t {
   unsupported_auth,      // {0} what the client (or the stored secret) offers, {1} what would be needed
   invalid_auth_response, // {0} what is wrong with it
   client_login_timeout,  // {0} seconds
+  lookup_failed,         // {0} user
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
   query_wait_timeout, // {0} seconds, {1} the pool

@@ -35,15 +35,11 @@ const std::map<std::string_view, std::string> other_names = {
 /// Rows whose use is being built; empty when an issue is resolved.
 const std::set<std::string_view> awaited = {
     "allowed_addresses",
-    "auth_cache_time",
-    "auth_dbname",
     "auth_failure_limit",
     "auth_failure_window",
     "auth_file",
     "auth_hba_file",
     "auth_ident_file",
-    "auth_query",
-    "auth_user",
     "banned",
     "banned_until",
     "client_tls_required",
