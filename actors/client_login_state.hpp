@@ -20,7 +20,7 @@ struct client::login_state {
   protocol::auth_method proof = protocol::auth_method::scram; // by which `auth` asks
   protocol::bytes salt;                                       // of the md5 method
   protocol::bytes answer;                                     // the last one, while kept_secret
-  bool kept_secret = false; // the secret was looked up before: the user may have a new one since
+  bool kept_secret = false;               // the secret was looked up before: the user may have a new one since
   std::vector<protocol::name_value> gucs; // start-up settings without application_name, canonical, sorted
   std::optional<std::string> application_name;
   std::string welcome_key; // the same as one string; empty: none

@@ -191,7 +191,7 @@ void client::confirm_values() {
   if (!now) return;
   protocol::bytes news;
   for (const auto& [name, value] : *now) {
-    const std::string* told = session_.values ? session_.values->find(name) : nullptr;
+    const std::string* told = session_.startup_values ? session_.startup_values->find(name) : nullptr;
     if (told == nullptr || *told != value) append(news, protocol::parameter_status{name, value});
   }
   if (!news.empty()) write(news);

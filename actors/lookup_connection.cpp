@@ -1,9 +1,8 @@
 #include "actors/lookup_connection.hpp"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <cctype>
+#include <poll.h>
 #include <string_view>
 
 namespace pg_edge::actors {
@@ -86,10 +85,12 @@ void lookup_connection::ask(lookup_job job, clock::time_point now, results& out)
 void lookup_connection::step(bool ready, clock::time_point now, results& out) {
   if (ready && state_ == state::connecting) go_on_connecting(now, out);
   if (ready && state_ == state::asking) go_on_asking(now, out);
-  if (ready && state_ == state::idle && (PQconsumeInput(handle_.get()) == 0 || PQstatus(handle_.get()) != CONNECTION_OK))
+  if (ready && state_ == state::idle &&
+      (PQconsumeInput(handle_.get()) == 0 || PQstatus(handle_.get()) != CONNECTION_OK))
     state_ = state::over; // Postgres has closed it
   if (over() || now < deadline_) return;
-  if (state_ == state::connecting) return fail(lookup_answer::unreachable, "no login within server_connect_timeout", out);
+  if (state_ == state::connecting)
+    return fail(lookup_answer::unreachable, "no login within server_connect_timeout", out);
   if (state_ == state::asking) return fail(lookup_answer::unreachable, "no answer to auth_query in time", out);
   state_ = state::over;
 }
@@ -167,7 +168,8 @@ lookup_result lookup_connection::judge(const PGresult* result) const {
   const ExecStatusType status = PQresultStatus(result);
   if (status == PGRES_FATAL_ERROR) {
     const std::string state = field_of(result, PG_DIAG_SQLSTATE);
-    said.why = state + ": " + (state.empty() ? PQresultErrorMessage(result) : field_of(result, PG_DIAG_MESSAGE_PRIMARY));
+    said.why =
+        state + ": " + (state.empty() ? PQresultErrorMessage(result) : field_of(result, PG_DIAG_MESSAGE_PRIMARY));
     if (about_the_connection(state)) said.answer = lookup_answer::unreachable;
     if (about_the_name(state)) said.answer = lookup_answer::no_row;
     return said;

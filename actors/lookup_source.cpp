@@ -96,14 +96,10 @@ std::vector<std::string> split(const std::string& list) {
 } // namespace
 
 libpq_options options_for(const config::pool_settings& target, const config::settings& all) {
-  libpq_options out{{"port", std::to_string(target.port)},
-                    {"dbname", target.dbname},
-                    {"user", target.server_user},
-                    {"password", target.server_secret},
-                    {"passfile", no_file},
-                    {"application_name", "pg_edge auth_query"},
-                    {"target_session_attrs", "any"},
-                    {"gssencmode", "disable"}};
+  libpq_options out{
+      {"port", std::to_string(target.port)}, {"dbname", target.dbname}, {"user", target.server_user},
+      {"password", target.server_secret},    {"passfile", no_file},     {"application_name", "pg_edge auth_query"},
+      {"target_session_attrs", "any"},       {"gssencmode", "disable"}};
   add_tls(out, target);
   add_tcp(out, all);
   return out;

@@ -1,12 +1,11 @@
 #include "actors/lookup_thread.hpp"
 
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <csignal>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <system_error>
+#include <unistd.h>
 
 namespace pg_edge::actors {
 
@@ -113,8 +112,8 @@ void lookup_thread::watch(bool jobs_wait) {
   if (jobs_wait) until = std::min(until, now + look_for_room);
   int limit = -1;
   if (until != clock::time_point::max())
-    limit = static_cast<int>(std::clamp<std::int64_t>(
-        std::chrono::ceil<std::chrono::milliseconds>(until - now).count(), 0, 3'600'000));
+    limit = static_cast<int>(
+        std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(until - now).count(), 0, 3'600'000));
   ::poll(watched.data(), watched.size(), limit);
   eventfd_t taken = 0;
   ::eventfd_read(wake_up_, &taken);

@@ -181,7 +181,7 @@ struct lookup_user {
   std::shared_ptr<const config::settings> settings; // in force for this login
   std::string tenant, database, user;               // `database`: as the client asked
   std::string auth_user, auth_query, auth_dbname;   // as resolved for this login
-  bool fresh = false; // the answer kept from before did not fit: ask again
+  bool fresh = false;                               // the answer kept from before did not fit: ask again
 };
 enum class lookup_outcome : std::uint8_t {
   found,   // `secret` is empty when Postgres has none, or one that has expired
@@ -199,8 +199,7 @@ struct doubt_user {
 };
 /// lookup_user: from the cache, or by auth_query
 /// doubt_user : what is kept may be out of date
-using user_lookup_actor =
-    caf::typed_actor<caf::replies_to<lookup_user>::with<found_user>, caf::reacts_to<doubt_user>>;
+using user_lookup_actor = caf::typed_actor<caf::replies_to<lookup_user>::with<found_user>, caf::reacts_to<doubt_user>>;
 
 // -- client
 // ---------------------------------------------------------------------------------------------------------------

@@ -215,8 +215,7 @@ void node::stop() {
   for (const auto& handle :
        {caf::actor_cast<caf::actor>(context_.tenants), caf::actor_cast<caf::actor>(context_.console),
         caf::actor_cast<caf::actor>(context_.lookup), caf::actor_cast<caf::actor>(context_.resolver),
-        caf::actor_cast<caf::actor>(context_.deriver),
-        caf::actor_cast<caf::actor>(context_.node)})
+        caf::actor_cast<caf::actor>(context_.deriver), caf::actor_cast<caf::actor>(context_.node)})
     caf::anon_send_exit(handle, reason);
   context_.tenants = nullptr;
   context_.console = nullptr;

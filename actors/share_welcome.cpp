@@ -1,5 +1,5 @@
-// What a client's session begins with: as a server of this pool has said it, or, while Postgres is away, as one had said
-// it before (welcome_cache).
+// What a client's session begins with: as a server of this pool has said it, or, while Postgres is away, as one had
+// said it before (welcome_cache).
 #include "actors/client.hpp"
 #include "actors/share.hpp"
 

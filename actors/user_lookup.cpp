@@ -4,10 +4,10 @@
 #include "actors/log.hpp"
 #include "actors/resolver.hpp"
 
-#include <netdb.h>
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <netdb.h>
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::lookup_result)
 
@@ -136,7 +136,8 @@ std::optional<found_user> user_lookup_state::kept(const std::string& key, const 
   const auto now = clock::now();
   if (wish.fresh) return std::nullopt;
   if (const auto* entry = known.find(key); entry != nullptr && !entry->doubted)
-    if (now - entry->asked < wish.settings->auth_cache_time) return found_user{lookup_outcome::found, entry->secret, true};
+    if (now - entry->asked < wish.settings->auth_cache_time)
+      return found_user{lookup_outcome::found, entry->secret, true};
   if (const auto* entry = unknown.find(key); entry != nullptr && now - entry->asked < unknown_time)
     return found_user{lookup_outcome::unknown, {}, true};
   return std::nullopt;

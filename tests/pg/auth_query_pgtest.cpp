@@ -179,7 +179,8 @@ BOOST_AUTO_TEST_CASE(B023_a_login_of_auth_user_that_is_refused_is_told_at_once) 
   BOOST_TEST(took.count() < 3000);
   BOOST_TEST(node.wait_for_log("password authentication failed for user"));
   // A verifier is no password: nothing to log in with.
-  const std::string verifier = postgres::shared().query("select rolpassword from pg_authid where rolname = 'scram_user'");
+  const std::string verifier =
+      postgres::shared().query("select rolpassword from pg_authid where rolname = 'scram_user'");
   toml.replace(toml.find("not the secret"), std::string("not the secret").size(), verifier);
   pg_edge_process with_verifier(toml);
   BOOST_TEST(outcome(with_verifier, "some_user", "x") == "E(58000)");
@@ -369,8 +370,8 @@ BOOST_AUTO_TEST_CASE(the_connection_goes_by_tls_and_the_password_of_auth_user) {
   const std::string verified = "server_tls_sslmode = \"verify-ca\"\nserver_tls_ca_file = \"{postgres_ca}\"\n";
   pg_edge_process node(looking_up("auth_type = \"scram-sha-256\"\n" + by_look + verified, "", "", "tls_user"));
   BOOST_TEST(logs_in(node, "table_user", "from the table"));
-  pg_edge_process plain(looking_up("auth_type = \"scram-sha-256\"\nserver_tls_sslmode = \"disable\"\n" + by_look, "",
-                                   "", "tls_user"));
+  pg_edge_process plain(
+      looking_up("auth_type = \"scram-sha-256\"\nserver_tls_sslmode = \"disable\"\n" + by_look, "", "", "tls_user"));
   BOOST_TEST(outcome(plain, "table_user", "from the table") == "E(58000)");
   // Another authority: the server is not the one that is meant.
   pg_edge_process wrong(looking_up("auth_type = \"scram-sha-256\"\nclient_login_timeout = 2\n"
