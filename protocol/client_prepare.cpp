@@ -71,6 +71,8 @@ std::unique_ptr<map_undo> client_side::undo_unnamed(client_extras& extras) {
   undo->unnamed_generation = extras.unnamed_generation;
   undo->unnamed_names = extras.unnamed_names;
   undo->unnamed_effects = extras.unnamed_effects;
+  undo->server_unnamed_client = s_->unnamed_client;
+  undo->server_unnamed_generation = s_->unnamed_generation;
   return undo;
 }
 

@@ -133,7 +133,7 @@ private:
   client_verdict parse(const frame_header& header, bytes_view rest);
   client_verdict parse_unnamed(const frame_header& header, bytes_view rest);
   void write_rewritten_unnamed(std::string_view sql, const scan_result& scanned);
-  static std::unique_ptr<map_undo> undo_unnamed(client_extras& extras);
+  std::unique_ptr<map_undo> undo_unnamed(client_extras& extras);
   void owe_unnamed_parse(std::unique_ptr<map_undo> undo, bool ours = false);
   void owe_unnamed(reply_kind kind, std::unique_ptr<map_undo> undo, bool ours = false);
   client_verdict parse_named(const frame_header& header, bytes_view rest);

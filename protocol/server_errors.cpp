@@ -71,6 +71,18 @@ void server_side::forget_unnamed(std::uint64_t generation) {
   c_->extras->unnamed_generation = 0;
 }
 
+/// The server keeps the unnamed statement it had when it skips a Parse or Close of one; one that fails leaves none. A
+/// later batch, or a query, may have changed it meanwhile. It must not be sent again without need: in the aborted
+/// transaction Postgres refuses a Parse where it still describes what it has.
+void server_side::take_back_unnamed(const owed_reply& reply) {
+  if (reply.epoch != s_.unnamed_generation) return;
+  const bool restored = reply.undo && s_.unnamed_client != 0;
+  s_.unnamed_client = restored ? reply.undo->server_unnamed_client : 0;
+  if (!restored) return;
+  s_.unnamed_generation = reply.undo->server_unnamed_generation;
+  s_.unnamed_batch = 0; // confirmed, or about to be taken back itself
+}
+
 /// The server will not do what this reply was owed for.
 void server_side::take_back(owed_reply& reply) {
   if (reply.kind == reply_kind::parse && reply.subject) {
@@ -80,8 +92,7 @@ void server_side::take_back(owed_reply& reply) {
     const server_statements::entry* entry = s_.statements.find(*reply.subject);
     if (entry != nullptr && entry->serial == reply.serial) s_.statements.erase(*reply.subject);
   } else if (reply.kind == reply_kind::parse || (reply.kind == reply_kind::close && reply.epoch != 0)) {
-    // Whosever it was may be there still. A later batch may have sent another meanwhile.
-    if (reply.epoch == s_.unnamed_generation) s_.unnamed_client = 0;
+    take_back_unnamed(reply);
   } else if (reply.kind == reply_kind::close && reply.ours && reply.subject) {
     s_.statements.erase(*reply.subject);
     s_.statements.add(reply.subject).stale = true; // still there, and of unknown age

@@ -115,6 +115,8 @@ struct map_undo {
   std::uint64_t unnamed_generation = 0;
   bool unnamed_names = false;
   text_effects_ptr unnamed_effects;
+  std::uint64_t server_unnamed_client = 0; // what the server holds if it skips the Parse
+  std::uint64_t server_unnamed_generation = 0;
 };
 
 struct owed_reply {

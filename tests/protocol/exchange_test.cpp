@@ -345,6 +345,22 @@ BOOST_AUTO_TEST_CASE(B089_another_clients_unnamed_statement_is_never_run) {
          p("", "SELECT 'c'") + s() + b("") + e() + s()});
 }
 
+/// Postgres still describes the statement it has, if that returns no rows, but refuses to be told it once more.
+BOOST_AUTO_TEST_CASE(B089_a_skipped_parse_leaves_the_statement_an_aborted_transaction_has) {
+  const std::string begin = p("", "BEGIN") + b("") + e();
+  const std::string commit = p("", "COMMIT") + b("") + e();
+  const std::string look = ds("") + commit + s();
+  check({p("s1", "SELECT 'a'") + begin + b("", {"too many"}) + p("", "SELECT 'b'") + b("") + e() + s(), look,
+         q("SELECT 'c'")}); // seed 22513
+  check({begin + e("nothing") + p("", "INSERT") + commit + s(), s() + ds("") + commit + ds("s1") + s(),
+         q("SELECT 'c'")}); // seed 41949
+  check({h() + begin + b("") + e() + dp("nothing") + p("", "SELECT 'a'") + p("s2", "SELECT 'b'") + s(), look,
+         p("", "FAIL") + b("") + e() + s()}); // seed 45141
+  check({begin + e("nothing") + cs("") + s(), look, q("SELECT 'c'")});
+  check({begin + e("nothing") + p("", "SELECT 'a'") + q("SELECT 'skipped'") + s(), q("COMMIT"), b("") + e() + s()});
+  check({begin + e("nothing") + p("", "SELECT 'a'") + s() + q("COMMIT"), b("") + e() + s(), ds("") + s()});
+}
+
 BOOST_AUTO_TEST_CASE(B089_skipped_parse_of_one_client_then_another) {
   rig all;
   rig_client& one = all.client();

@@ -347,6 +347,7 @@ void toy_server::describe(std::string_view body) {
   start_transaction();
   if (body[0] == 'S') {
     const auto what = find(name);
+    if (!database_.describes_when_aborted) check_aborted(what->sql);
     if (status_ == 'E' && toy_returns_rows(what->sql)) throw toy_error{"25P02", "current transaction is aborted"};
     std::string types;
     protocol::put_u16(types, static_cast<std::uint16_t>(what->types.size()));
