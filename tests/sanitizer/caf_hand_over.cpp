@@ -13,6 +13,8 @@
 #include <dlfcn.h>
 #include <utility>
 
+static_assert(CAF_VERSION / 100 == 17, "another CAF hands over elsewhere: read its mailboxes, scheduler and counters");
+
 // The scheduler and the queues are templates of CAF's headers.
 template class caf::scheduler::coordinator<caf::policy::work_stealing>;
 template class caf::scheduler::worker<caf::policy::work_stealing>;
