@@ -346,10 +346,8 @@ std::vector<std::pair<std::string, std::string>> client::replication_start_up() 
 // --------------------------------------------------------------------------------------------------------------
 
 void client::join(const pool_joined& message) {
-  if (step_ != client_step::joining) {
-    return;
-  }
   share_ref_ = message.share;
+  if (step_ == client_step::leaving) return finish_leaving(); // for the counts of the steward and the share
   share_ = static_cast<class share*>(caf::actor_cast<caf::abstract_actor*>(message.share));
   pool_ = message.pool;
   if (message.home == &home()) return begin_welcome();
@@ -443,14 +441,7 @@ void client::finish_login() {
   last_active_ = home().now();
   ++share_->counts().client_login_count;
   arm_idle_deadline();
-  if (settings->values->log_connections)
-    log(level::info, log_event::client_connected,
-        {{"client", session_.id},
-         {"user", user_},
-         {"database", database_},
-         {"addr", peer_.host},
-         {"port", peer_.port},
-         {"tls", socket_.tls()}});
+  if (settings->values->log_connections) log_own(log_event::client_connected, field("tls", socket_.tls()));
   use_input();
   read_later();
 }
@@ -474,13 +465,7 @@ void client::begin_console(bool admin) {
   set_step(client_step::console);
   console_ = std::make_unique<protocol::console_session>();
   send(node_.console, console_joined{caf::actor_cast<caf::actor>(this)});
-  log(level::info, log_event::client_connected,
-      {{"client", session_.id},
-       {"user", user_},
-       {"database", database_},
-       {"addr", peer_.host},
-       {"port", peer_.port},
-       {"tls", socket_.tls()}});
+  log_own(log_event::client_connected, field("tls", socket_.tls()));
   use_input();
   read_later();
 }

@@ -90,7 +90,9 @@ void client_side::owe_unnamed(reply_kind kind, std::unique_ptr<map_undo> undo, b
 }
 
 client_verdict client_side::parse_named(const frame_header& header, bytes_view rest) {
-  if (header.total() > named_parse_limit) return stop(client_verdict::broken, "prepared statement too large");
+  if (header.total() > named_parse_limit)
+    return refuse_on_server(header, {error_code::prepared_statement_too_large,
+                                     {std::to_string(header.total()), std::to_string(named_parse_limit)}});
   if (rest.size() < header.total()) return more();
   reader body(rest.substr(frame_header_size, header.body()));
   const bytes_view name = body.cstring();
@@ -146,6 +148,19 @@ void client_side::close_refused() {
   owe(reply_kind::close, true);
 }
 
+/// For a message the session survives. The server is given a Parse to refuse, so that the error has its turn among the
+/// answers and ends the transaction as any other; the client sees the pooler's own words.
+void client_side::owe_refusal(const refusal& why) {
+  write_message(to_server_, 'P', {statement_prefix, "refused", nul, "refused by pg_edge", nul, no_types});
+  owe(reply_kind::refused).refusal = std::make_unique<bytes>(why.response());
+}
+
+client_verdict client_side::refuse_on_server(const frame_header& header, const refusal& why) {
+  c_.in_batch = true;
+  owe_refusal(why);
+  return swallow(header);
+}
+
 /// A statement some server has accepted needs none to be known again. Drivers that prepare with a blocking call while
 /// their other connections hold every server would otherwise wait for ever.
 client_verdict client_side::parse_without_server(const frame_header& header, bytes_view rest) {
@@ -169,14 +184,20 @@ client_verdict client_side::parse_without_server(const frame_header& header, byt
 // -- Bind, Describe, Execute
 // -------------------------------------------------------------------------------------------
 client_verdict client_side::bind(const frame_header& header, bytes_view rest) {
+  if (!sharing()) {
+    ++counts().binds;
+    c_.in_batch = true;
+    owe(reply_kind::bind);
+    return forward(header);
+  }
   const bytes_view body = rest.substr(frame_header_size, std::min(header.body(), rest.size() - frame_header_size));
   const std::size_t portal_end = body.find('\0');
   const std::size_t name_end = portal_end == bytes_view::npos ? portal_end : body.find('\0', portal_end + 1);
   if (name_end == bytes_view::npos && body.size() < header.body() && body.size() < name_limit) return more();
   // Forwarded as it is, a name that was not looked at could be one of the pooler's own, or another client's.
   if (name_end == bytes_view::npos ? body.size() >= name_limit : name_end >= name_limit)
-    return stop(client_verdict::broken, "the names in a Bind message are too long");
-  const bool look_at_name = sharing() && name_end != bytes_view::npos;
+    return refuse_on_server(header, {error_code::names_too_long, {std::to_string(name_limit)}});
+  const bool look_at_name = name_end != bytes_view::npos;
   const bytes_view name = look_at_name ? body.substr(portal_end + 1, name_end - portal_end - 1) : bytes_view{};
   client_statement* named = look_at_name && !name.empty() ? known(name) : nullptr;
   if (look_at_name && (name.empty() ? unnamed_unsettled() : unsettled(name))) return wait();
@@ -184,7 +205,7 @@ client_verdict client_side::bind(const frame_header& header, bytes_view rest) {
     return more(); // it may have to be kept
   ++counts().binds;
   c_.in_batch = true;
-  if (!look_at_name) {
+  if (!look_at_name) { // malformed: the server says so
     owe(reply_kind::bind);
     return forward(header);
   }
@@ -279,7 +300,6 @@ void client_side::bring_unnamed() {
 }
 
 client_verdict client_side::describe(const frame_header& header, bytes_view rest) {
-  if (header.total() > name_limit) return stop(client_verdict::broken, "the name in a Describe message is too long");
   if (rest.size() < header.total()) return more();
   const bytes_view body = rest.substr(frame_header_size, header.body());
   if (!sharing() || body.size() < 2 || body[0] != 'S') {
@@ -306,8 +326,6 @@ client_verdict client_side::describe(const frame_header& header, bytes_view rest
 
 client_verdict client_side::execute(const frame_header& header, bytes_view rest) {
   const bool effects = c_.extras && c_.extras->bound_effects;
-  if (effects && header.total() > name_limit)
-    return stop(client_verdict::broken, "the name in an Execute message is too long");
   if (effects && rest.size() < header.total()) return more();
   c_.in_batch = true;
   owed_reply& reply = owe(reply_kind::execute);
@@ -320,7 +338,6 @@ client_verdict client_side::execute(const frame_header& header, bytes_view rest)
 // -- Close
 // -------------------------------------------------------------------------------------------------------------
 client_verdict client_side::close(const frame_header& header, bytes_view rest) {
-  if (header.total() > name_limit) return stop(client_verdict::broken, "the name in a Close message is too long");
   if (rest.size() < header.total()) return more();
   const bytes_view body = rest.substr(frame_header_size, header.body());
   const bool named = sharing() && body.size() >= 2 && body[0] == 'S' && body.find('\0') == body.size() - 1;
@@ -365,7 +382,6 @@ void client_side::forget_unnamed() {
 
 /// Outside a transaction there is no portal, and statements are known by the client's list alone.
 client_verdict client_side::close_without_server(const frame_header& header, bytes_view rest) {
-  if (header.total() > name_limit) return stop(client_verdict::need_server);
   if (rest.size() < header.total()) return more();
   const bytes_view body = rest.substr(frame_header_size, header.body());
   const bool well_formed = body.size() >= 2 && (body[0] == 'S' || body[0] == 'P') && body.find('\0') == body.size() - 1;

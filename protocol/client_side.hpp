@@ -61,9 +61,10 @@ public:
 private:
   // -- results of a message: the next one, or one of the reasons to stop
   client_verdict next() { return client_verdict::more; }
-  client_verdict stop(client_verdict why, std::string reason = {});
+  client_verdict stop(client_verdict why);
   client_verdict more() { return stop(client_verdict::more); }
   client_verdict wait();
+  client_verdict broken(refusal why);
 
   // -- moving bytes
   void pass_rest();
@@ -79,7 +80,7 @@ private:
   client_verdict without_server(const frame_header& header, bytes_view rest);
   client_verdict with_server(const frame_header& header, bytes_view rest);
   bool too_far_ahead() const;
-  client_verdict invalid_type(const frame_header& header);
+  client_verdict wrong_header(const frame_header& header, header_status status);
 
   // -- keeping a doubtful batch
   client_verdict recorded(const frame_header& header, bytes_view rest);
@@ -139,6 +140,8 @@ private:
   client_verdict parse_named(const frame_header& header, bytes_view rest);
   client_verdict parse_name_in_use(const frame_header& header, bytes_view name);
   void close_refused();
+  void owe_refusal(const refusal& why);
+  client_verdict refuse_on_server(const frame_header& header, const refusal& why);
   client_verdict parse_without_server(const frame_header& header, bytes_view rest);
 
   // -- Bind, Describe, Execute
@@ -170,7 +173,7 @@ private:
   gather& to_client_;
   std::size_t at_ = 0;
   bool stop_ = false;
-  std::string reason_;
+  refusal why_;
 };
 
 } // namespace pg_edge::protocol

@@ -33,6 +33,7 @@ void server_side::error_in_batch(const frame_header& header, bytes_view body) {
   const bool kept = s_.retry.now == batch_retry::stage::complete || s_.retry.now == batch_retry::stage::recording;
   const bool second_try = kept && c_ != nullptr && s_.transaction_status == 'I' && is_stale_plan(body);
   s_.unlistened = false;
+  const std::unique_ptr<bytes> refusal = sync > 0 ? std::move(s_.owed.front().refusal) : nullptr;
   const bool unnamed_failed = sync > 0 && is_unnamed_parse(s_.owed.front());
   if (unnamed_failed) s_.owed.front().undo = nullptr; // it was not skipped
   for (std::size_t i = sync; i > 0; --i)
@@ -43,7 +44,11 @@ void server_side::error_in_batch(const frame_header& header, bytes_view body) {
   if (second_try) begin_second_try();
   s_.skipping = s_.owed.empty();
   settle_stray_sync();
-  send_on(header, !own_batch && !second_try);
+  if (refusal) {
+    client_sees_batch();
+    if (c_ != nullptr) to_client_.copy(*refusal);
+  }
+  send_on(header, !own_batch && !second_try && !refusal);
 }
 
 /// The batch goes to the server once more when it is through with this one. What the client has flushed has no Sync

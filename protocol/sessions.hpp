@@ -42,7 +42,7 @@ inline constexpr std::size_t whole_query_limit = 64 * 1024;
 inline constexpr std::size_t kept_unnamed_limit = 256 * 1024;
 /// A named Parse is kept whole, so it has a limit of its own.
 inline constexpr std::size_t named_parse_limit = 16 * 1024 * 1024;
-/// Portal and statement names together.
+/// Portal and statement names of a Bind together; the other messages with names are limited by their length.
 inline constexpr std::size_t name_limit = 64 * 1024;
 /// The bytes of a batch kept so that it can be sent again after a stale plan's error.
 inline constexpr std::size_t retry_limit = 64 * 1024;
@@ -101,6 +101,7 @@ enum class reply_kind : std::uint8_t {
   sync,
   local_parse, // answered by the pooler when its turn comes
   local_close,
+  refused, // an error of the server's in whose place `refusal` goes to the client
 };
 
 /// What those answers are.
@@ -133,6 +134,7 @@ struct owed_reply {
   statement_ptr subject;
   text_effects_ptr effects;
   std::unique_ptr<map_undo> undo;
+  std::unique_ptr<bytes> refusal; // a whole ErrorResponse
 
   /// The server answers without a Flush.
   bool flushes() const {

@@ -345,7 +345,7 @@ void rig::use_input(rig_client& client) {
     break;
   case client_verdict::broken:
     client.gone = true;
-    client.broken = result.reason;
+    client.broken = result.why.text();
     break;
   }
 }

@@ -300,7 +300,7 @@ void toy_server::parse(std::string_view body) {
   if (!in.ok() || !in.at_end()) throw toy_error{"08P01", "invalid message format"};
   start_transaction();
   if (name.empty()) unnamed_ = nullptr;
-  if (sql.starts_with("SELEC ")) throw toy_error{"42601", "syntax error"};
+  if (sql.starts_with("SELEC ") || sql == "refused by pg_edge") throw toy_error{"42601", "syntax error"};
   if (split(sql, ';').size() > 1) throw toy_error{"42601", "cannot insert multiple commands into a prepared statement"};
   check_aborted(sql);
   auto what = analyze(sql);
