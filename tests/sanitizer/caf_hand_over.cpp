@@ -15,8 +15,8 @@
 
 static_assert(CAF_VERSION / 100 == 17, "another CAF hands over elsewhere: read its mailboxes, scheduler and counters");
 
-// The scheduler and the queues are templates of CAF's headers. Work sharing, which a node uses, needs nothing: its queue
-// has a mutex, and mutexes are seen everywhere.
+// The scheduler and the queues are templates of CAF's headers. Work sharing, which a node uses, needs nothing: its
+// queue has a mutex, and mutexes are seen everywhere.
 template class caf::scheduler::coordinator<caf::policy::work_stealing>;
 template class caf::scheduler::worker<caf::policy::work_stealing>;
 template class caf::detail::double_ended_queue<caf::resumable>;
