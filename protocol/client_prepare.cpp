@@ -98,6 +98,8 @@ client_verdict client_side::parse_named(const frame_header& header, bytes_view r
   const bytes_view name = body.cstring();
   const bytes_view text = body.rest();
   if (unsettled(name)) return wait();
+  const std::shared_ptr<const bytes> written = written_names(text);
+  if (written && !s_->owed.empty()) return wait();
   ++counts().client_parses;
   c_.in_batch = true;
   if (!body.ok() || text.find('\0') == bytes_view::npos) {
@@ -105,9 +107,14 @@ client_verdict client_side::parse_named(const frame_header& header, bytes_view r
     return forward(header); // malformed: the server says so
   }
   if (known(name) != nullptr) return parse_name_in_use(header, name);
-  const statement_ptr what = c_.rules->cache->intern(text);
   const std::uint64_t epoch = next_parse_epoch();
-  auto undo = rename(name, {what, epoch, c_.batch});
+  client_statement now{nullptr, epoch, c_.batch, written};
+  if (written)
+    look_up_names(now);
+  else
+    now.what = c_.rules->cache->intern(text);
+  const statement_ptr what = now.what;
+  auto undo = rename(name, std::move(now));
   server_statements::entry* entry = s_->statements.use(*what);
   // Only the server knows whether an earlier batch will have aborted the transaction, in which Parse is refused.
   const bool settled = s_->owed.empty() || s_->owed.front().batch == s_->batch;
@@ -173,7 +180,7 @@ client_verdict client_side::parse_without_server(const frame_header& header, byt
   const bytes_view text = body.rest();
   if (!body.ok() || known(name) != nullptr) return stop(client_verdict::need_server);
   const statement_ptr what = c_.rules->cache->find(text);
-  if (!what || !what->verified) return stop(client_verdict::need_server);
+  if (!what || !what->verified || mentions_names(*what)) return stop(client_verdict::need_server);
   ++counts().client_parses;
   c_.in_batch = true;
   rename(name, {what, next_parse_epoch(), c_.batch});
@@ -201,6 +208,7 @@ client_verdict client_side::bind(const frame_header& header, bytes_view rest) {
   const bytes_view name = look_at_name ? body.substr(portal_end + 1, name_end - portal_end - 1) : bytes_view{};
   client_statement* named = look_at_name && !name.empty() ? known(name) : nullptr;
   if (look_at_name && (name.empty() ? unnamed_unsettled() : unsettled(name))) return wait();
+  if (named != nullptr && named->written && !s_->owed.empty()) return wait();
   if (named != nullptr && doubtful(*named) && rest.size() < header.total() && header.total() <= retry_limit)
     return more(); // it may have to be kept
   ++counts().binds;
@@ -219,8 +227,9 @@ client_verdict client_side::bind(const frame_header& header, bytes_view rest) {
   if (named == nullptr)
     return with_unknown_name(header, reply_kind::bind, {body.substr(0, portal_end + 1), name},
                              frame_header_size + name_end);
+  const text_effects_ptr effects = named->written ? look_up_names(*named) : named->what->effects;
   use_named(*named, header, rest, reply_kind::bind);
-  note_bound(portal, named->what->effects);
+  note_bound(portal, effects);
   return with_server_name(header, body.substr(0, portal_end + 1), named->what->server_name,
                           frame_header_size + name_end);
 }
@@ -240,7 +249,7 @@ void client_side::use_named(client_statement& named, const frame_header& header,
   // every statement of a long batch would be prepared anew.
   if (named.parsed_in == c_.batch && can_keep_batch()) named.parsed_at = next_parse_epoch();
   named.parsed_in = 0;
-  const bool keep = doubtful(named);
+  const bool keep = !named.written && doubtful(named);
   if (!keep) distrust(named);
   bring(named.what);
   owed_reply& reply = owe(kind);
@@ -310,16 +319,18 @@ client_verdict client_side::describe(const frame_header& header, bytes_view rest
   const std::size_t name_end = body.find('\0');
   const bytes_view name = body.substr(1, name_end == bytes_view::npos ? name_end : name_end - 1);
   if (name.empty() ? unnamed_unsettled() : unsettled(name)) return wait();
+  client_statement* named = name.empty() ? nullptr : known(name);
+  if (named != nullptr && named->written && !s_->owed.empty()) return wait();
   c_.in_batch = true;
   if (name.empty()) {
     bring_unnamed();
     owe(reply_kind::describe);
     return forward(header);
   }
-  client_statement* named = known(name);
   if (name_end == bytes_view::npos || named == nullptr)
     return with_unknown_name(header, reply_kind::describe, {body.substr(0, 1), name},
                              frame_header_size + 1 + name.size());
+  if (named->written) look_up_names(*named);
   use_named(*named, header, rest, reply_kind::describe);
   return with_server_name(header, body.substr(0, 1), named->what->server_name, frame_header_size + name_end);
 }

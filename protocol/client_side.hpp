@@ -41,6 +41,14 @@ inline bool changes_names(const text_effects& effects) {
   });
 }
 
+/// A text that is sent with the shared names in place of the client's own.
+inline bool mentions_names(const statement& what) {
+  return what.effects && std::any_of(what.effects->list.begin(), what.effects->list.end(), [](const text_effect& one) {
+           return one.kind == statement_kind::prepare || one.kind == statement_kind::execute ||
+                  one.kind == statement_kind::deallocate;
+         });
+}
+
 /// A text behind which the client's start-up values have to be set again.
 inline bool resets_parameters(const text_effects& effects) {
   return std::any_of(effects.list.begin(), effects.list.end(), [](const text_effect& one) {
@@ -118,6 +126,8 @@ private:
   };
   static bool names_statements(const scan_result& scanned);
   rewritten_sql rewrite(std::string_view sql, const scan_result& scanned);
+  std::shared_ptr<const bytes> written_names(bytes_view text) const;
+  text_effects_ptr look_up_names(client_statement& named);
   static bool is_foreign(const scanned_statement& one);
   /// What the statements of one query string have done to names before the next of them; null: deallocated.
   using renamed_names = std::unordered_map<std::string, statement_ptr>;

@@ -81,7 +81,9 @@ void client_side::note_prepared(const statement_ptr& what, std::uint64_t epoch) 
   entry.batch = s_->batch;
   entry.serial = s_->parse_serial;
   entry.validated_at = epoch;
-  while (const statement_ptr oldest = s_->statements.evict(std::max<std::size_t>(c_.rules->max_server_statements, 1))) {
+  // An EXECUTE needs two: its own and the one it names, which was used last before it.
+  const std::size_t most = std::max<std::size_t>(c_.rules->max_server_statements, mentions_names(*what) ? 2 : 1);
+  while (const statement_ptr oldest = s_->statements.evict(most)) {
     write_message(to_server_, 'C', {"S", oldest->server_name, nul});
     owed_reply& reply = owe(reply_kind::close, true);
     reply.subject = oldest;
@@ -121,7 +123,7 @@ void client_side::distrust(const client_statement& named) {
 
 /// For DEALLOCATE, which needs the name on the server and not the statement, whose tables may be gone.
 bool client_side::bring_name(const statement_ptr& what) {
-  if (usable(s_->statements.find(*what))) return false;
+  if (usable(s_->statements.use(*what))) return false;
   close_on_server(what);
   write_message(to_server_, 'P', {what->server_name, nul, nul, no_types});
   owe(reply_kind::parse, true);

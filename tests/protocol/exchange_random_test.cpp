@@ -63,6 +63,26 @@ private:
     }
   }
 
+  /// A statement with a name of its own kind, since one that executes itself has no end.
+  std::string about_names() {
+    const std::string what = "x" + std::to_string(pick(3));
+    const std::string run = b(what) + e();
+    switch (pick(8)) {
+    case 0:
+      return p(what, "EXECUTE " + named()) + run;
+    case 1:
+      return p(what, "DEALLOCATE " + named()) + run;
+    case 2:
+      return p(what, "PREPARE " + named() + " AS SELECT " + (pick(2) == 0 ? tag() : "'shared by all'")) + run;
+    case 3:
+      return ds(what) + run;
+    case 4:
+      return cs(what);
+    default:
+      return run;
+    }
+  }
+
   std::string simple() {
     switch (pick(23)) {
     case 0:
@@ -129,7 +149,11 @@ private:
   }
 
   std::string extended() {
-    switch (pick(16)) {
+    switch (pick(19)) {
+    case 16:
+    case 17:
+    case 18:
+      return about_names();
     case 0:
       return p(name(), sql());
     case 1:
@@ -175,7 +199,7 @@ private:
 std::string run_seed(std::uint64_t seed) {
   std::mt19937_64 random(seed);
   const auto pick = [&](std::uint64_t n) { return random() % n; };
-  rig all({.servers = 1 + pick(3), .max_server_statements = pick(2) == 0 ? 2 + pick(3) : 200, .spread = pick(2) == 0},
+  rig all({.servers = 1 + pick(3), .max_server_statements = pick(2) == 0 ? 1 + pick(4) : 200, .spread = pick(2) == 0},
           {.in = pick(4) == 0 ? delivery::order::lazy : delivery::order::random, .random = &random});
   all.database().describes_when_aborted = false;
   const toy_database database = all.database();

@@ -249,6 +249,44 @@ BOOST_AUTO_TEST_CASE(B084_names_are_those_of_when_it_is_bound) {
          b("") + e() + s(), b("") + e() + s()});
 }
 
+BOOST_AUTO_TEST_CASE(B058_B084_names_in_the_text_of_a_named_statement) {
+  const std::string run = b("x") + e() + s();
+  check({q("PREPARE s1 AS SELECT 'a'"), p("x", "EXECUTE s1") + s(), run, run});
+  check({p("s1", "SELECT 'a'") + s(), p("x", "EXECUTE s1") + ds("x") + b("x") + dp() + e() + s(), run,
+         ds("x") + b("x") + dp() + e() + s()});
+  check({p("s1", "SELECT 'a'") + p("x", "EXECUTE s1") + b("x") + e() + s(), cs("s1") + p("s1", "SELECT 'b'") + s(), run,
+         q("DEALLOCATE s1"), run, q("PREPARE s1 AS SELECT 'c'"), run});
+  check({p("s1", "SELECT 'a'") + s(), p("x", "DEALLOCATE s1") + s(), b("s1") + e() + s(), run, b("s1") + e() + s(), run,
+         p("s1", "SELECT 'b'") + b("x") + e() + b("s1") + e() + s()});
+  check({p("x", "DEALLOCATE s1") + s(), p("s1", "SELECT 'a'") + b("x") + e() + b("x") + e() + s(), b("s1") + e() + s(),
+         q("BEGIN"), q("FAIL"), run, ds("x") + s(), q("ROLLBACK"), run});
+  check({p("x", "PREPARE s1 AS SELECT 'a'") + s(), run, b("s1") + e() + s(), run, q("EXECUTE s1"), q("DEALLOCATE s1"),
+         run, q("EXECUTE s1"), p("x", "PREPARE s2 AS SELECT 'a'") + s(), cs("x") + s(), run});
+  check({p("x", "DEALLOCATE x") + s(), run, run, p("x", "DEALLOCATE ALL") + s(), run, run});
+}
+
+BOOST_AUTO_TEST_CASE(B084_named_texts_with_the_same_names_of_two_clients) {
+  rig all({.servers = 2, .spread = true});
+  rig_client& one = all.client();
+  rig_client& two = all.client();
+  all.send(one, p("s1", "SELECT 'one'") + p("x", "EXECUTE s1") + p("gone", "DEALLOCATE s1") + s());
+  all.send(two, p("x", "EXECUTE s1") + p("gone", "DEALLOCATE s1") + s());
+  all.got(one);
+  all.got(two);
+  all.send(two, b("x") + e() + s() + b("gone") + e() + s());
+  BOOST_TEST(all.got(two) == "2; E 26000 prepared statement \"s1\" does not exist; Z I; "
+                             "2; E 26000 prepared statement \"s1\" does not exist; Z I");
+  all.send(two, p("s1", "SELECT 'two'") + s() + b("x") + e() + s());
+  BOOST_TEST(all.got(two) == "1; Z I; 2; D two; C SELECT 1; Z I");
+  all.send(one, b("x") + e() + s());
+  BOOST_TEST(all.got(one) == "2; D one; C SELECT 1; Z I");
+  all.send(two, b("gone") + e() + s() + b("s1") + e() + s());
+  BOOST_TEST(all.got(two) == "2; C DEALLOCATE; Z I; E 26000 prepared statement \"s1\" does not exist; Z I");
+  all.send(one, b("x") + e() + s());
+  BOOST_TEST(all.got(one) == "2; D one; C SELECT 1; Z I");
+  BOOST_TEST(all.problems() == "");
+}
+
 BOOST_AUTO_TEST_CASE(B089_what_follows_an_unnamed_parse_that_fails) {
   check({p("", "SELECT 'a'") + s(), p("", "SELEC 1") + p("", "SELECT 'b'") + s(), b("") + e() + s()});
   check({p("", "SELECT 'a'") + s(), b("nothing") + cs("") + p("", "SELECT 'b'") + s() + b("") + e() + s()});

@@ -38,6 +38,7 @@ struct toy_prepared {
 
 struct toy_portal {
   std::shared_ptr<toy_prepared> what;
+  std::shared_ptr<toy_prepared> executes; // of EXECUTE, what the name meant when it was bound; null: nothing
   std::vector<std::string> parameters;
   std::optional<std::vector<std::string>> rows; // once it was run
   std::size_t at = 0;
