@@ -44,13 +44,15 @@ bool is_yes(std::string_view text) {
   return text == "true" || text == "on" || text == "yes" || text == "1" || text == "t" || text == "y";
 }
 
-/// What every session begins with once the client has proved who it is. `values`: pairs of name and value.
-protocol::bytes session_opening(const auto& values, const cluster::cancel_key& key) {
+/// What every session begins with once the client has proved who it is. `values`: pairs of name and value; `notice`:
+/// login_notify_message.
+protocol::bytes session_opening(const auto& values, const cluster::cancel_key& key, const std::string& notice) {
   protocol::bytes out;
   append(out, protocol::authentication_ok{});
   for (const auto& [name, value] : values)
     append(out, protocol::parameter_status{name, value});
   append(out, protocol::backend_key_data{key.process_id, key.secret});
+  if (!notice.empty()) out += protocol::make_notice(notice);
   append(out, protocol::ready_for_query{'I'});
   return out;
 }
@@ -433,8 +435,9 @@ void client::finish_login() {
   const auto key = node_.cancels.add(caf::actor_cast<caf::actor>(this), long_key);
   if (!key) return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
   key_ = *key;
-  write(session_opening(session_.values ? *session_.values : protocol::parameter_values{}, key_));
   const auto settings = login_->settings;
+  write(session_opening(session_.values ? *session_.values : protocol::parameter_values{}, key_,
+                        settings->values->login_notify_message));
   login_.reset();
   home().cancel(deadline_);
   set_step(client_step::idle);
@@ -459,7 +462,7 @@ void client::begin_console(bool admin) {
                                                                   {"standard_conforming_strings", "on"},
                                                                   {"is_superuser", "on"},
                                                                   {"integer_datetimes", "on"}};
-  write(session_opening(values, key_));
+  write(session_opening(values, key_, login_->settings->values->login_notify_message));
   login_.reset();
   home().cancel(deadline_);
   set_step(client_step::console);

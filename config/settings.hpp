@@ -135,6 +135,7 @@ struct settings {
   int max_prepared_statements = 200; // 0: protocol-level statements are not tracked
   std::vector<std::string> ignore_startup_parameters;
   bool application_name_add_host = false;
+  std::string login_notify_message; // empty: none
   host_balance load_balance_hosts = host_balance::round_robin;
 
   // -- servers ------------------------------------------------------------------------------------------------------

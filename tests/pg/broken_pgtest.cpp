@@ -176,31 +176,4 @@ BOOST_AUTO_TEST_CASE(B195_the_console_answers_broken_messages_too) {
   BOOST_TEST(heard(other) == "E(FATAL 08P01 invalid message length) closed");
 }
 
-BOOST_AUTO_TEST_CASE(a_named_statement_beyond_the_limit_is_refused_and_the_session_goes_on) {
-  pg_edge_process node(simple_toml("default_pool_size = 1\n"));
-  const std::string filler(16 * 1024 * 1024, ' ');
-  wire_client client = client_of(node.port());
-  client.send(parse_bytes("small", "select 'small'") + with_sync);
-  client.expect("1 Z(I)");
-  const std::string big = parse_bytes("big", "select 1" + filler);
-  client.send(big + bind_bytes("", "big") + execute_bytes() + with_sync);
-  const wire_message error = client.read_message();
-  BOOST_TEST(summary(error) == "E(54000)");
-  BOOST_TEST(error_field(error, 'S') == "ERROR");
-  BOOST_TEST(error_field(error, 'M') ==
-             "prepared statement of " + std::to_string(big.size()) + " bytes is too large, the limit is 16777216");
-  BOOST_TEST(error_field(error, 'H') == "Send large values as parameters, or the statement without a name.");
-  client.expect("Z(I)");
-  client.send(run_batch("small"));
-  client.expect("2 D(small) C Z(I)");
-  client.query("begin", "C Z(T)"); // as any error it ends the transaction
-  client.send(big + with_sync);
-  client.expect("E(54000) Z(E)");
-  client.query("rollback", "C Z(I)");
-  client.send(parse_bytes("", "select 'nameless'" + filler) + bind_bytes("", "") + execute_bytes() + with_sync);
-  client.expect("1 2 D(nameless) C Z(I)");
-  client.send(run_batch("small") + big + with_sync + run_batch("small")); // its place among the answers
-  client.expect("2 D(small) C Z(I) E(54000) Z(I) 2 D(small) C Z(I)");
-}
-
 BOOST_AUTO_TEST_SUITE_END()
