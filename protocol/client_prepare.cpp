@@ -249,7 +249,7 @@ void client_side::use_named(client_statement& named, const frame_header& header,
   // every statement of a long batch would be prepared anew.
   if (named.parsed_in == c_.batch && can_keep_batch()) named.parsed_at = next_parse_epoch();
   named.parsed_in = 0;
-  const bool keep = !named.written && doubtful(named);
+  const bool keep = !named.written && header.total() <= retry_limit && doubtful(named);
   if (!keep) distrust(named);
   bring(named.what);
   owed_reply& reply = owe(kind);

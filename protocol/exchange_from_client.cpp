@@ -65,6 +65,7 @@ client_verdict client_side::swallow(const frame_header& header) {
 owed_reply& client_side::owe(reply_kind kind, bool ours) {
   owed_reply& made = s_->owed.push(kind, ours);
   made.batch = s_->batch;
+  s_->used_batch = s_->batch;
   return made;
 }
 

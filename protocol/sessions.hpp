@@ -206,7 +206,6 @@ struct server_dirt {
 struct batch_retry {
   enum class stage : std::uint8_t { off, recording, complete, failed };
   stage now = stage::off;
-  int executes = 0;
   bytes batch;     // the client's own bytes, from the first doubtful message to Sync
   bytes replaying; // ... while they are on their way a second time
   bytes held;      // a ParameterDescription, which Postgres sends before it finds that the plan is stale
@@ -230,7 +229,8 @@ struct server_session {
   bool copy_in = false;   // the server takes CopyData
   bool copy_both = false; // replication
   stray_sync stray = stray_sync::none;
-  std::uint64_t batch = 1; // rises with every Sync or simple query sent
+  std::uint64_t batch = 1;      // rises with every Sync or simple query sent
+  std::uint64_t used_batch = 0; // of what was sent last: in it something may have been done already
   std::uint64_t parse_serial = 0;
   std::uint64_t unnamed_client = 0; // whose unnamed statement the server holds; 0: none, or it is not known whose
   std::uint64_t unnamed_generation = 0;
