@@ -58,7 +58,6 @@ caf::behavior share::make_behavior() {
       [this](const want_cancel& message) { on_want_cancel(message); },
       [this](const cancel_over&) { on_cancel_over(); },
       [this](const share_settings&) { on_settings(); },
-      [this](const drain_share&) { on_drain(); },
       [this](const end_clients& message) { on_end_clients(message); },
       [this](const take_snapshot& message) { return snapshot(message); },
   };
@@ -232,8 +231,8 @@ const protocol::exchange_rules* share::rules_for(const config::pool_settings& li
   return sharing ? &sharing_rules_ : &plain_rules_;
 }
 
-void share::on_detach(const detach_client&) {
-  if (client_count_ > 0) --client_count_;
+void share::on_detach(const detach_client& message) {
+  if (message.attached && client_count_ > 0) --client_count_;
   ++clients_left_;
   if (client_count_ == 0) unused_since_ = home().now();
   send(steward_, client_left{permits_.key().share});
