@@ -132,6 +132,7 @@ private:
   void fail_attempt(std::string why);
   bool try_again_with_tls();
   void begin_session();
+  protocol::server_login::identity server_identity() const;
   void send_start_up();
   std::size_t read_tls_answer(protocol::bytes_view in);
   std::size_t read_login(protocol::bytes_view in);

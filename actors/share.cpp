@@ -257,6 +257,7 @@ void share::learn(learned_welcome what) {
 
 void share::on_check_out(const check_out& message) {
   auto* who = behind<client>(message.client);
+  look_at_credentials();
   if (!lasting_error_.empty() && home().now() < lasting_until_ && permits_.count(server_state::idle) == 0 &&
       permits_.count(server_state::busy) == 0)
     return send(caf::actor_cast<caf::actor>(message.client), check_out_refused{lasting_error_, message.epoch, true});
@@ -298,9 +299,7 @@ void share::on_check_in(const check_in& message) {
 void share::on_ready(const server_ready& message) {
   server_entry* entry = entry_of(message.server);
   if (entry == nullptr || entry->state != server_state::opening) return;
-  back_off_ = {};
-  retry_at_ = {};
-  lasting_error_.clear();
+  forget_failure();
   auto& what = *behind<server>(message.server);
   move_state(*entry, server_state::idle);
   if (what.replication()) {
