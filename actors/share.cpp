@@ -176,6 +176,7 @@ void share::open_server() {
   if (settings->load_balance_hosts == config::host_balance::round_robin && plan.hosts.size() > 1)
     std::rotate(plan.hosts.begin(), plan.hosts.begin() + next_host_++ % plan.hosts.size(), plan.hosts.end());
   plan.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
+  plan.credentials_version = node_.credentials.version(pool_->name.tenant, pool_->name.user);
   const auto for_replication = std::find_if(
       waiters_.begin(), waiters_.end(), [](const waiter& one) { return one.replication && one.opening == nullptr; });
   const bool dedicated = for_replication != waiters_.end() &&

@@ -65,6 +65,8 @@ void share::login_failed(const protocol::bytes& error, server* made_for) {
       std::find_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return one.opening == made_for; });
   if (made_for != nullptr && own != waiters_.end()) return refuse(own, error);
   failed_version_ = node_.credentials.version(pool_->name.tenant, pool_->name.user);
+  // It began before a client's login told more: act() tries again at once.
+  if (made_for != nullptr && made_for->credentials_version() != failed_version_) return forget_failure();
   const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(settings->server_login_retry);
   back_off_ = back_off_.count() == 0 ? std::min(first_back_off, most) : std::min(back_off_ * 2, most);
   // Jitter, so that the shares of many pools do not come back together.

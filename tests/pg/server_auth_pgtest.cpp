@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(B021_keys_go_with_their_verifier) {
 BOOST_AUTO_TEST_CASE(B028_rotating_a_password_by_reload_keeps_the_pool) {
   make_role(postgres::shared(), "through", "first");
   const auto toml = [](const std::string& table) {
-    return simple_toml("auth_type = \"scram-sha-256\"\n", "[users.through]\n" + table);
+    return simple_toml("auth_type = \"scram-sha-256\"\ndefault_pool_size = 1\n", "[users.through]\n" + table);
   };
   pg_edge_process node(toml("password = \"first\"\n"));
   wire_client client(node.port());
