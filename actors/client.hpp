@@ -121,10 +121,11 @@ private:
   bool check_anew();
   void checked_anew(found_user& found);
   void begin_exchange(bool known, std::vector<std::string> secrets);
-  void make_auth(const std::string& secret, protocol::auth_method method);
+  void make_auth(std::vector<std::string> secrets, protocol::auth_method method);
   std::size_t read_auth(protocol::bytes_view in);
   void auth_step(protocol::client_auth::step step);
   void derive_keys();
+  void remember_keys();
   void authenticated();
   bool read_parameters();
   void add_host_to_name();

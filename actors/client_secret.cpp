@@ -18,6 +18,8 @@ void client::find_secret() {
   if (found == login_->tenant->users.end()) return look_up();
   std::vector<std::string> secrets;
   if (!found->second.secret.empty()) secrets.push_back(found->second.secret);
+  for (const std::string& old : found->second.old_passwords)
+    secrets.push_back(old);
   begin_exchange(true, std::move(secrets));
 }
 
@@ -87,8 +89,12 @@ void client::checked_anew(found_user& found) {
   if (step_ != client_step::authenticating) return;
   login_->busy = false;
   if (found.outcome == lookup_outcome::failed) return fail(protocol::error_code::lookup_failed, {user_});
-  if (!found.secret.empty()) node_.credentials.remember(login_->tenant->name, user_, found.secret);
-  make_auth(found.secret, login_->proof);
+  std::vector<std::string> secrets;
+  if (!found.secret.empty()) {
+    node_.credentials.remember(login_->tenant->name, user_, found.secret);
+    secrets.push_back(std::move(found.secret));
+  }
+  make_auth(std::move(secrets), login_->proof);
   login_->auth->begin(); // it has been asked already
   auth_step(login_->auth->answer(login_->answer));
   use_input();

@@ -106,6 +106,14 @@ BOOST_AUTO_TEST_CASE(B023_users_are_looked_up_for_every_method) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(servers_are_logged_in_to_as_the_user_who_was_looked_up) {
+  make_role("looked_scram", "its password");
+  in_every_set_up("auth_type = \"scram-sha-256\"\nauth_user = \"postgres\"\n", [](pg_edge_process& node) {
+    pq client(node.conninfo("looked_scram") + " password='its password'");
+    BOOST_TEST(client.value("select current_user") == "looked_scram");
+  });
+}
+
 BOOST_AUTO_TEST_CASE(B023_an_unknown_user_looks_like_a_wrong_password) {
   make_role("looked_scram", "its password");
   postgres::shared().query("drop role if exists no_password; create role no_password login");
