@@ -1,5 +1,6 @@
 #include "config/load.hpp"
 
+#include "config/auth_file.hpp"
 #include "config/check.hpp"
 #include "config/postgres_url.hpp"
 #include "config/setting_table.hpp"
@@ -365,6 +366,7 @@ load_result load_text(std::string_view toml, std::string file_name, const outsid
   loader all{world, problems};
   all.out.file = std::move(file_name);
   all.read_root(std::get<toml_node::table>(parsed.root.value));
+  read_auth_file(all.out, all.lines["auth_file"], world, problems);
   check_settings(all.out, all.lines, problems);
   if (problems.has_errors()) return {nullptr, problems.take()};
   return {std::make_shared<const settings>(std::move(all.out)), problems.take()};
