@@ -8,6 +8,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <set>
 
 using namespace config_text;
@@ -339,6 +341,20 @@ BOOST_AUTO_TEST_CASE(pgbouncers_own_sample_with_every_comment_made_real) {
   BOOST_TEST((databases.at("nondefaultdb").reserve_pool_size == 10));
   BOOST_TEST((databases.at("forcedb").connect_query == "SELECT 1"));
   BOOST_TEST((read.value->default_tenant.users.at("user1").pool_mode == pool_mode::transaction));
+}
+
+/// PG_EDGE_WRITE_DOCUMENTS=1 renews the file.
+BOOST_AUTO_TEST_CASE(the_example_is_up_to_date_and_loads) {
+  const std::string folder = std::string{SOURCE_DIR} + "/examples/pgbouncer/";
+  const auto beside_it = [&](const std::string& path) { return read_whole_file(folder + path); };
+  const auto result = import_pgbouncer(beside_it("pgbouncer.ini").value_or(""), "pgbouncer.ini", beside_it);
+  if (std::getenv("PG_EDGE_WRITE_DOCUMENTS") != nullptr) std::ofstream{folder + "pg_edge.toml"} << result.toml;
+  BOOST_TEST((beside_it("pg_edge.toml") == result.toml), "examples/pgbouncer/pg_edge.toml is not up to date");
+  const auto read = load_file(folder + "pg_edge.toml");
+  BOOST_REQUIRE_MESSAGE(read.value != nullptr, listed(read));
+  BOOST_TEST(read.value->default_tenant.users.size() == 3u);
+  BOOST_TEST(read.value->default_tenant.users.at("batch").secret == "change me too");
+  BOOST_TEST(read.value->default_tenant.databases.size() == 4u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
