@@ -80,6 +80,7 @@ void client::on_exit() {
   counted_ = false;
   share_ref_ = nullptr;
   cancel_requesters_.reset();
+  seat_.release();
 }
 
 // -- bytes
@@ -165,7 +166,8 @@ void client::leave(std::string_view why) {
          {"database", database_},
          {"addr", peer_.host},
          {"port", peer_.port},
-         {"reason", why}});
+         {"reason", why},
+         {"tenant", tenant_name()}});
   else if (!logged_in && step_ != client_step::cancelling && settings->log_pooler_errors && !why.empty())
     log(level::info, log_event::client_login_failed,
         {{"client", session_.id},
@@ -174,7 +176,8 @@ void client::leave(std::string_view why) {
          {"addr", peer_.host},
          {"port", peer_.port},
          {"step", to_string(step_)},
-         {"reason", why}});
+         {"reason", why},
+         {"tenant", tenant_name()}});
   home().cancel(deadline_);
   if (key_.process_id != 0) node_.cancels.remove(key_);
   key_ = {};
@@ -198,6 +201,7 @@ void client::finish_leaving() {
   cancel_requesters_.reset();
   if (share_ref_) send(share_ref_, detach_client{self_ptr()});
   login_.reset();
+  seat_.release();
   quit();
 }
 
@@ -290,6 +294,7 @@ void client::arm_idle_deadline() {
 client_row client::row() const {
   client_row result;
   result.id = session_.id;
+  if (pool_ != nullptr) result.tenant = pool_->name.tenant;
   result.user = user_;
   result.database = database_;
   result.state = step_ == client_step::waiting                                 ? "waiting"

@@ -39,9 +39,9 @@ void client::begin_exchange(bool known, std::vector<std::string> secrets) {
   const std::string secret = secrets.empty() ? std::string() : secrets.front();
   const protocol::auth_method method = method_for(login_->method, protocol::classify_secret(secret));
   if (method == protocol::auth_method::trust && !known && login_->method != config::auth_type::any)
-    return fail(protocol::error_code::password_failed, {user_});
+    return fail(password_refusal(), "no such user");
   login_->auth = std::make_unique<protocol::client_auth>(
-      protocol::client_auth::identity{user_, secret, method, login_->settings->values->scram_iterations},
+      protocol::client_auth::identity{login_->asked_user, secret, method, login_->settings->values->scram_iterations},
       random_nonce(), random_bytes(protocol::md5_salt_size), node_.secret);
   auth_step(login_->auth->begin());
 }
@@ -76,9 +76,13 @@ void client::auth_step(protocol::client_auth::step step) {
   case verdict::derive:
     return derive_keys();
   case verdict::accepted:
+    if (throttled()) return; // others failed while this one was under way
+    note_login(true);
     return authenticated();
   case verdict::refused:
-    return fail(protocol::make_error(protocol::error_code::password_failed, {user_}), step.why);
+    note_login(false);
+    if (!login_->tenant_problem.empty()) step.why += ", " + login_->tenant_problem;
+    return fail(password_refusal(), step.why);
   case verdict::violated:
     return fail(protocol::error_code::invalid_auth_response, {step.why});
   }
@@ -102,7 +106,8 @@ void client::derive_keys() {
 void client::authenticated() {
   const config::settings& settings = *login_->settings->values;
   login_->auth.reset();
-  if (config::is_console_name(database_)) {
+  if (!tenant_lets_in()) return;
+  if (config::is_console_name(database_) && login_->tenant == &settings.default_tenant) {
     const auto listed = [this](const std::vector<std::string>& names) {
       return std::find(names.begin(), names.end(), user_) != names.end();
     };
@@ -112,7 +117,7 @@ void client::authenticated() {
   }
   const auto route = config::find_route(settings, login_->tenant->name, database_, user_);
   if (!route) return fail(protocol::error_code::no_such_database, {database_});
-  if (!read_parameters()) return;
+  if (!read_parameters() || !take_seat(*route)) return;
   set_step(client_step::joining);
   send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route->tenant->name, route->database_name, user_,
                                 route->server_user(user_)});

@@ -112,6 +112,7 @@ void client::on_arrival() {
 void client::begin_welcome() {
   set_step(client_step::welcoming);
   share_->attach(*this);
+  if (!tenant_lets_in()) return;
   limits_ = share_->limits_for(user_);
   session_.rules = share_->rules_for(*limits_);
   if (replication_) return check_out_server();
@@ -194,7 +195,8 @@ void client::finish_login() {
          {"database", database_},
          {"addr", peer_.host},
          {"port", peer_.port},
-         {"tls", socket_.tls()}});
+         {"tls", socket_.tls()},
+         {"tenant", tenant_name()}});
   use_input();
   read_later();
 }
@@ -224,7 +226,8 @@ void client::begin_console(bool admin) {
        {"database", database_},
        {"addr", peer_.host},
        {"port", peer_.port},
-       {"tls", socket_.tls()}});
+       {"tls", socket_.tls()},
+       {"tenant", tenant_name()}});
   use_input();
   read_later();
 }
