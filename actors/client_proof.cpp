@@ -69,6 +69,9 @@ std::size_t client::read_auth(protocol::bytes_view in) {
 
 void client::auth_step(protocol::client_auth::step step) {
   using verdict = protocol::client_auth::verdict;
+  // Others may have failed while this one was under way: then it does not learn whether its guess was right.
+  const bool decided = step.now == verdict::accepted || step.now == verdict::refused;
+  if (decided && throttled()) return;
   if (!step.send.empty()) write(step.send);
   switch (step.now) {
   case verdict::more:
@@ -76,7 +79,6 @@ void client::auth_step(protocol::client_auth::step step) {
   case verdict::derive:
     return derive_keys();
   case verdict::accepted:
-    if (throttled()) return; // others failed while this one was under way
     note_login(true);
     return authenticated();
   case verdict::refused:

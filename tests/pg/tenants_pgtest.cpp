@@ -367,6 +367,24 @@ BOOST_AUTO_TEST_CASE(B033_too_many_failed_logins_are_refused_without_looking_at_
   BOOST_TEST(wait_for([&] { return pq::attempt(login(node, "app.acme")).ok(); }, milliseconds(10000)));
 }
 
+BOOST_AUTO_TEST_CASE(B033_guesses_made_at_once_are_no_way_around_the_limit) {
+  pg_edge_process node(simple_toml("auth_type = \"plain\"\nauth_failure_limit = 2\n"));
+  std::vector<wire_client> guesses;
+  for (int i = 0; i < 4; ++i) {
+    guesses.emplace_back(node.port());
+    guesses.back().send(startup_bytes({{"user", "password_user"}, {"database", "app"}}));
+    guesses.back().expect("R(3)");
+  }
+  const auto answer = [&](std::size_t which, const std::string& password) {
+    guesses[which].send(password_bytes(password));
+    return summary(guesses[which].read_message());
+  };
+  BOOST_TEST(answer(0, "wrong") == "E(28P01)");
+  BOOST_TEST(answer(1, "wrong") == "E(28P01)");
+  BOOST_TEST(answer(2, "wrong") == "E(28000)");
+  BOOST_TEST(answer(3, password_user.password) == "E(28000)");
+}
+
 // -- they never meet
 // ------------------------------------------------------------------------------------------------------------
 
