@@ -151,12 +151,14 @@ void client::fail(protocol::error_code code, std::initializer_list<std::string_v
 /// The last word to the client.
 void client::fail(protocol::bytes_view error, std::string_view why) {
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
+  seat_.release(); // who has read the error may come again at once
   write(error);
   leave(why);
 }
 
 void client::leave(std::string_view why) {
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
+  seat_.release();
   const bool logged_in = login_ == nullptr && step_ != client_step::cancelling;
   const auto settings = node_.settings()->values;
   if (logged_in && settings->log_disconnections)
@@ -201,7 +203,6 @@ void client::finish_leaving() {
   cancel_requesters_.reset();
   if (share_ref_) send(share_ref_, detach_client{self_ptr()});
   login_.reset();
-  seat_.release();
   quit();
 }
 
