@@ -273,7 +273,7 @@ BOOST_AUTO_TEST_CASE(the_console_and_the_log_tell_tenants_apart) {
     BOOST_TEST(shown(node, "SHOW CLIENTS", "tenant", tenant, "user") == "app");
     BOOST_TEST(shown(node, "SHOW SERVERS", "tenant", tenant, "database") == "app");
     BOOST_TEST(shown(node, "SHOW STATS_TOTALS", "tenant", tenant, "database") == "app");
-    BOOST_TEST(node.wait_for_log(std::string("tls=false tenant=") + tenant));
+    BOOST_TEST(node.wait_for_log(std::string("user=app database=app tenant=") + tenant));
   }
 }
 
