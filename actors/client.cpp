@@ -83,6 +83,7 @@ void client::on_exit() {
   counted_ = false;
   share_ref_ = nullptr;
   cancel_requesters_.reset();
+  seat_.release();
 }
 
 // -- bytes
@@ -153,12 +154,14 @@ void client::fail(protocol::error_code code, std::initializer_list<std::string_v
 /// The last word to the client.
 void client::fail(protocol::bytes_view error, std::string_view why) {
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
+  seat_.release(); // who has read the error may come again at once
   write(error);
   leave(why);
 }
 
 void client::leave(std::string_view why) {
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
+  seat_.release();
   const bool logged_in = login_ == nullptr && step_ != client_step::cancelling;
   const auto settings = node_.settings()->values;
   if (logged_in && settings->log_disconnections)
@@ -281,6 +284,7 @@ void client::arm_idle_deadline() {
 client_row client::row() const {
   client_row result;
   result.id = session_.id;
+  if (pool_ != nullptr) result.tenant = pool_->name.tenant;
   result.user = user_;
   result.database = database_;
   result.state = step_ == client_step::waiting                                 ? "waiting"

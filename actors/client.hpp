@@ -10,6 +10,7 @@
 //   leave(): from anywhere; `leaving` while the share's answer to a check-out is still to come -----> gone
 #pragma once
 
+#include "actors/client_limits.hpp"
 #include "actors/connection.hpp"
 #include "actors/log.hpp"
 #include "actors/messages.hpp"
@@ -110,6 +111,14 @@ private:
   std::size_t start_up_packet(protocol::bytes_view packet, bool more_behind);
   void answer_ssl_request(bool more_behind);
   void begin_login(protocol::startup_message message);
+  bool choose_tenant();
+  void choose_database();
+  bool throttled();
+  void note_login(bool succeeded);
+  bool tenant_lets_in();
+  bool take_seat(const config::route& way);
+  protocol::bytes password_refusal() const;
+  std::string_view tenant_name() const;
   bool admitted();
   bool choose_method();
   void find_secret();
@@ -163,6 +172,7 @@ private:
         {{"client", session_.id},
          {"user", user_},
          {"database", database_},
+         {"tenant", tenant_name()},
          {"addr", peer_.host},
          {"port", peer_.port},
          more...});
@@ -179,6 +189,7 @@ private:
   std::shared_ptr<const config::pool_settings> limits_; // resolved for this client's user
   class server* server_ = nullptr;
   caf::strong_actor_ptr server_ref_;
+  client_seat seat_; // while it counts in the limits of its user, database and tenant
   std::string user_, database_;
   socket_address peer_;
   cluster::cancel_key key_;

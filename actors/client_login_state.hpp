@@ -12,6 +12,10 @@ struct client::login_state {
   std::string door;                                  // the listener's name; empty: that of the global settings
   std::string tls_server_name;                       // what the client called us in TLS (SNI); empty: nothing
   const config::tenant* tenant = nullptr;            // whose client it is; lives as long as `settings`
+  std::string asked_user;                            // as the client wrote it, perhaps with its tenant
+  std::string tenant_asked;                          // the tenant it named elsewhere, known or not
+  std::string tenant_problem;                        // for the log: no such tenant, or two of them
+  std::string tenant_signs;                          // all of it for an error, if it was more than one thing
   config::login_rules rules;                         // what holds for this login
   config::auth_type method = config::auth_type::md5; // chosen from them: never hba
   protocol::startup_message start_up;

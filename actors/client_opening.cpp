@@ -47,6 +47,7 @@ bool client::on_first_bytes() {
 }
 
 void client::on_handshake() {
+  login_->tls_server_name = socket_.tls_server_name();
   set_step(client_step::starting);
 }
 

@@ -45,15 +45,16 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
 /// `secrets`: any of them will do, the first is the present one; none when the user has none or is not known.
 void client::begin_exchange(bool known, std::vector<std::string> secrets) {
   const config::settings& settings = *login_->settings->values;
-  const std::string& tenant = login_->tenant->name;
+  // What the client wrote, not where that leads: salts must not show which tenants there are.
+  const std::string &tenant = login_->tenant_asked, &user = login_->asked_user;
   const auto stored = protocol::classify_secret(secrets.empty() ? std::string_view() : secrets.front());
   const protocol::auth_method method = method_for(login_->method, stored, *login_->tenant);
   if (method == protocol::auth_method::trust && !known && login_->method != config::auth_type::any)
-    return fail(protocol::error_code::password_failed, {user_});
+    return fail(password_refusal(), "no such user");
   const protocol::bytes& nonce =
       settings.mock_authentication_nonce.empty() ? node_.secret : settings.mock_authentication_nonce;
   login_->auth = std::make_unique<protocol::client_auth>(
-      protocol::client_auth::identity{user_, std::move(secrets), method, settings.scram_iterations}, random_nonce(),
+      protocol::client_auth::identity{user, std::move(secrets), method, settings.scram_iterations}, random_nonce(),
       random_bytes(protocol::md5_salt_size), protocol::salt_secret(nonce, tenant), socket_.channel_end_point());
   auth_step(login_->auth->begin());
 }
@@ -90,6 +91,9 @@ std::size_t client::read_auth(protocol::bytes_view in) {
 
 void client::auth_step(protocol::client_auth::step step) {
   using verdict = protocol::client_auth::verdict;
+  // Others may have failed while this one was under way: then it does not learn whether its guess was right.
+  const bool decided = step.now == verdict::accepted || step.now == verdict::refused;
+  if (decided && throttled()) return;
   if (!step.send.empty()) write(step.send);
   switch (step.now) {
   case verdict::more:
@@ -97,9 +101,12 @@ void client::auth_step(protocol::client_auth::step step) {
   case verdict::derive:
     return derive_keys();
   case verdict::accepted:
+    note_login(true);
     return authenticated();
   case verdict::refused:
-    return fail(protocol::make_error(protocol::error_code::password_failed, {user_}), step.why);
+    note_login(false);
+    if (!login_->tenant_problem.empty()) step.why += ", " + login_->tenant_problem;
+    return fail(password_refusal(), step.why);
   case verdict::violated:
     return fail(protocol::make_error(step.error, {step.why}), step.why);
   }
@@ -124,7 +131,8 @@ void client::authenticated() {
   const config::settings& settings = *login_->settings->values;
   remember_keys();
   login_->auth.reset();
-  if (config::is_console_name(database_)) {
+  if (!tenant_lets_in()) return;
+  if (config::is_console_name(database_) && login_->tenant == &settings.default_tenant) {
     const auto listed = [this](const std::vector<std::string>& names) {
       return std::find(names.begin(), names.end(), user_) != names.end();
     };
@@ -134,7 +142,7 @@ void client::authenticated() {
   }
   const auto route = config::find_route(settings, login_->tenant->name, database_, user_);
   if (!route) return fail(protocol::error_code::no_such_database, {database_});
-  if (!read_parameters()) return;
+  if (!read_parameters() || !take_seat(*route)) return;
   set_step(client_step::joining);
   send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route->tenant->name, route->database_name, user_,
                                 route->server_user(user_)});

@@ -118,6 +118,12 @@ struct pool_unused {
 };
 
 /// Console and drains ask a steward for the handles of its shares; tenants pass it on.
+/// From a tenant to the root: it has no pool left. `joined`: clients it was ever asked to take.
+struct tenant_unused {
+  std::string tenant;
+  std::uint64_t joined = 0;
+};
+
 struct list_shares {};
 struct share_list {
   std::vector<caf::actor> shares;
@@ -149,8 +155,9 @@ struct tenant_list {
 };
 
 /// The same for all tenants.
-using tenants_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<settings_changed>,
-                                       caf::reacts_to<end_clients>, caf::replies_to<list_tenants>::with<tenant_list>>;
+using tenants_actor =
+    caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<tenant_unused>, caf::reacts_to<settings_changed>,
+                     caf::reacts_to<end_clients>, caf::replies_to<list_tenants>::with<tenant_list>>;
 
 // -- resolver
 // -------------------------------------------------------------------------------------------------------------
@@ -345,6 +352,7 @@ using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reloa
 
 struct client_row {
   std::uint64_t id = 0;
+  std::string tenant; // empty: nobody's, as on the console
   std::string user, database, state, addr, local_addr, application_name, tls;
   std::uint16_t port = 0, local_port = 0;
   std::chrono::system_clock::time_point connect_time, request_time;
@@ -396,6 +404,7 @@ PG_EDGE_LOCAL_MESSAGE(share_order)
 PG_EDGE_LOCAL_MESSAGE(client_left)
 PG_EDGE_LOCAL_MESSAGE(share_unused)
 PG_EDGE_LOCAL_MESSAGE(pool_unused)
+PG_EDGE_LOCAL_MESSAGE(tenant_unused)
 PG_EDGE_LOCAL_MESSAGE(list_shares)
 PG_EDGE_LOCAL_MESSAGE(share_list)
 PG_EDGE_LOCAL_MESSAGE(list_stewards)

@@ -139,6 +139,7 @@ std::shared_ptr<const node_settings> make_node_settings(std::shared_ptr<const co
     }
     result->client_tls = std::move(made.context);
   }
+  result->server_names = config::server_name_index(*values);
   result->values = std::move(values);
   return result;
 }

@@ -3,12 +3,15 @@
 #pragma once
 
 #include "actors/cancel_registry.hpp"
+#include "actors/client_limits.hpp"
 #include "actors/credentials.hpp"
 #include "actors/key_deriver.hpp"
+#include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
 #include "actors/reactor.hpp"
 #include "actors/tls_context.hpp"
 #include "config/settings.hpp"
+#include "config/tenant_name.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -22,6 +25,7 @@ namespace pg_edge::actors {
 struct node_settings {
   std::shared_ptr<const config::settings> values;
   tls_context_ptr client_tls; // null: TLS is not offered
+  config::server_name_index server_names;
 };
 
 class node_context {
@@ -37,6 +41,8 @@ public:
   node_actor node;
   cancel_registry cancels;
   actors::credentials credentials;       // of users whose secrets the file does not tell
+  client_seats seats;                    // who counts in which limit of clients
+  login_throttle throttle;               // failed logins
   protocol::bytes secret;                // of this machine; salts hang on it unless mock_authentication_nonce is set
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising
   std::atomic<std::int64_t> clients{0};  // connected, logins under way included

@@ -219,6 +219,7 @@ void share::on_end_clients(const end_clients& message) {
 server_row share::row_of(const server& what) const {
   server_row row;
   row.id = what.number();
+  row.tenant = pool_->name.tenant;
   row.user = pool_->name.user;
   row.database = pool_->name.database;
   const auto [peer, local] = what.addresses();

@@ -497,6 +497,12 @@ std::string stream::tls_cipher() const {
   return tls_ && tls_->established && tls_->ssl ? SSL_get_cipher_name(tls_->ssl.get()) : "";
 }
 
+std::string stream::tls_server_name() const {
+  const char* name =
+      tls_ && tls_->established && tls_->ssl ? SSL_get_servername(tls_->ssl.get(), TLSEXT_NAMETYPE_host_name) : nullptr;
+  return name == nullptr ? std::string() : name;
+}
+
 // -- socket helpers
 // ----------------------------------------------------------------------------------------------------
 

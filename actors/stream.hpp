@@ -92,6 +92,8 @@ public:
   /// For example "TLSv1.3".
   std::string tls_version() const;
   std::string tls_cipher() const;
+  /// The name by which the peer called us (SNI), when we accepted.
+  std::string tls_server_name() const;
 
 private:
   struct tls_state;

@@ -1,6 +1,7 @@
 #include "config/check.hpp"
 
 #include "config/secret.hpp"
+#include "config/tenant_name.hpp"
 #include "config/value_text.hpp"
 
 #include <algorithm>
@@ -20,6 +21,7 @@ public:
   void pools();
   void authentication();
   void one_tenant(const tenant& owner);
+  void names_of_tenants();
 
 private:
   int line(std::string_view key) const {
@@ -165,6 +167,38 @@ void checker::one_tenant(const tenant& owner) {
     check_user(one);
 }
 
+// -- how clients name tenants
+// --------------------------------------------------------------------------------------------------
+
+void checker::names_of_tenants() {
+  std::map<std::string, std::string> owners; // of server names
+  for (const auto& [name, one] : all_.tenants) {
+    const std::string what = "tenant " + name;
+    for (std::string server_name : one.server_names) {
+      if (!is_server_name_pattern(server_name))
+        problems_.error(one.line,
+                        what + ": server_names: \"" + server_name + "\" is neither a host name nor *. and one");
+      std::transform(server_name.begin(), server_name.end(), server_name.begin(),
+                     [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+      const auto [owner, added] = owners.emplace(server_name, name);
+      if (!added && owner->second != name)
+        problems_.error(one.line,
+                        what + ": server_names: " + server_name + " means tenant " + owner->second + " already");
+    }
+    if (one.banned.empty() && !one.banned_until.empty())
+      problems_.warning(one.line, what + ": banned_until does nothing without banned, which says why");
+    for (const auto& [user_name, who] : one.users)
+      if (const auto taken = all_.default_tenant.users.find(user_name + "." + name);
+          taken != all_.default_tenant.users.end())
+        problems_.warning(taken->second.line, "user " + taken->first +
+                                                  ": clients of that name are the default tenant's, not " + user_name +
+                                                  " of tenant " + name);
+  }
+  for (const auto& [name, door] : all_.listeners)
+    if (find_tenant(all_, door.tenant) == nullptr)
+      problems_.error(door.line, "listener " + name + ": tenant: there is no [tenants." + door.tenant + "]");
+}
+
 bool has_no_database(const settings& all) {
   return all.default_tenant.databases.empty() &&
          std::all_of(all.tenants.begin(), all.tenants.end(),
@@ -182,6 +216,7 @@ void check_settings(const settings& all, const setting_lines& lines, problem_lis
   check.one_tenant(all.default_tenant);
   for (const auto& [name, owner] : all.tenants)
     check.one_tenant(owner);
+  check.names_of_tenants();
   if (has_no_database(all)) problems.warning(0, "there is no database: only the admin console can be reached");
 }
 

@@ -36,6 +36,20 @@ constexpr error_row rows[] = {
     // The same for a wrong password and an unknown user: the answer must not tell which users exist.
     {password_failed, "password_failed", "28P01", fatal, "password authentication failed for user \"{0}\"",
      "Check user name and password as pg_edge knows them."},
+    // The same whether the tenants exist or not, and whether they are two: it must not tell that either.
+    {password_failed_signs, "password_failed_signs", "28P01", fatal, "password authentication failed for user \"{0}\"",
+     "Check user name and password. The tenant could be told by more than one thing: {1}. Where these mean different "
+     "tenants the connection is refused; name only one."},
+    {tenant_conflict, "tenant_conflict", "28000", fatal, "connection names two tenants: {0} and {1}",
+     "Name only one of them."},
+    {address_not_allowed, "address_not_allowed", "28000", fatal,
+     "no entry in allowed_addresses for host \"{0}\", user \"{1}\", database \"{2}\"",
+     "Connect from a network that the tenant's allowed_addresses contains, or have yours added."},
+    {tenant_banned, "tenant_banned", "28000", fatal, "tenant \"{0}\" is banned{1}",
+     "Nobody can log in to this tenant. Ask those who run pg_edge; its configuration has the setting \"banned\"."},
+    {too_many_failures, "too_many_failures", "28000", fatal,
+     "too many failed logins for user \"{0}\" from {1}: try again in {2} s",
+     "The password was not looked at. Correct it before the next attempt; the limit is auth_failure_limit."},
     {not_allowed, "not_allowed", "28000", fatal, "user \"{0}\" is not allowed to connect to database \"{1}\"",
      "The configuration of pg_edge does not let this user in here."},
     {invalid_auth_response, "invalid_auth_response", "08P01", fatal, "malformed authentication message: {0}",
@@ -51,6 +65,8 @@ constexpr error_row rows[] = {
      "The limit is client_login_timeout; look for a client that hangs between start-up and password."},
     // -- limits and the queue
     {too_many_clients, "too_many_clients", "53300", fatal, "sorry, too many clients already: {0} is {1}",
+     "Close idle clients, or raise {0} in {2}."},
+    {client_limit, "client_limit", "53300", fatal, "client connections exceeded ({0} is {1})",
      "Close idle clients, or raise {0} in {2}."},
     // 53300, not pgbouncer's 08P01: no server connection was free, which is nobody's protocol error, and since the
     // query
@@ -121,6 +137,11 @@ constexpr error_row rows[] = {
     // -- the node and its console
     {shutting_down, "shutting_down", "57P01", fatal, "terminating connection due to administrator command",
      "pg_edge is shutting down; no transaction was open. Connect again."},
+    {tenant_closed, "tenant_closed", "57P01", fatal, "terminating connection due to administrator command: {0}",
+     "No transaction was open. Ask those who run pg_edge."},
+    {tenant_closed_unknown, "tenant_closed_unknown", "08006", fatal,
+     "terminating connection due to administrator command: {0}; whether its last statement took effect is unknown",
+     "A statement or transaction was under way. Ask those who run pg_edge."},
     {not_accepting, "not_accepting", "57P03", fatal, "pg_edge is shutting down and takes no new connections",
      "Connect again in a moment, or to another node."},
     {console_syntax, "console_syntax", "42601", error, "invalid command: {0}", "SHOW HELP lists the commands."},

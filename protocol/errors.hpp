@@ -23,6 +23,11 @@ enum class error_code : std::uint8_t {
   no_user_name,
   no_such_database,      // {0} database
   password_failed,       // {0} user
+  password_failed_signs, // {0} user, {1} all that could name its tenant
+  tenant_conflict,       // {0} a tenant and how it was named, {1} another one
+  address_not_allowed,   // {0} address, {1} user, {2} database
+  tenant_banned,         // {0} tenant, {1} until when and why
+  too_many_failures,     // {0} user, {1} address, {2} seconds
   not_allowed,           // {0} user, {1} database
   invalid_auth_response, // {0} what is wrong with it
   scram_binding_negotiation,
@@ -30,6 +35,7 @@ enum class error_code : std::uint8_t {
   client_login_timeout, // {0} seconds
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
+  client_limit,       // the same
   query_wait_timeout, // {0} seconds, {1} the pool
   canceled_while_waiting,
   prepared_statement_too_large, // {0} bytes, {1} the limit
@@ -58,6 +64,8 @@ enum class error_code : std::uint8_t {
   statement_exists, // {0} name
   // the node and its console
   shutting_down,
+  tenant_closed,         // {0} why
+  tenant_closed_unknown, // {0} why
   not_accepting,
   console_syntax,      // {0} what was not understood
   console_permission,  // {0} user, {1} command

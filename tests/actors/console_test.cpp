@@ -60,8 +60,8 @@ tenant_actor::behavior_type tenant_played(std::vector<steward_actor> stewards) {
 }
 
 tenants_actor::behavior_type tenants_played(std::vector<tenant_actor> tenants) {
-  return {[](const join_pool&) {}, [](const settings_changed&) {}, [](const end_clients&) {},
-          [=](const list_tenants&) { return tenant_list{tenants}; }};
+  return {[](const join_pool&) {}, [](const tenant_unused&) {}, [](const settings_changed&) {},
+          [](const end_clients&) {}, [=](const list_tenants&) { return tenant_list{tenants}; }};
 }
 
 struct fixture {

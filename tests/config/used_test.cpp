@@ -44,31 +44,18 @@ const std::map<std::string_view, used_by_loader> loader_rows = {
 
 /// Rows whose use is being built; empty when an issue is resolved.
 const std::set<std::string_view> awaited = {
-    "allowed_addresses",
     "auth_cache_time",
     "auth_dbname",
-    "auth_failure_limit",
-    "auth_failure_window",
     "auth_hba_file",
     "auth_ident_file",
     "auth_query",
     "auth_user",
-    "banned",
-    "banned_until",
-    "client_tls_required",
-    "default_database",
-    "max_db_client_connections",
     "max_db_connections",
-    "max_tenant_client_connections",
     "max_tenant_connections",
-    "max_user_client_connections",
     "max_user_connections",
-    "proxy_protocol",
-    "proxy_protocol_from",
     "reserve_pool_size",
     "reserve_pool_timeout",
     "server_fast_close",
-    "server_names",
 };
 
 /// The sources that act. Those that only show settings in the console do not count.
