@@ -17,15 +17,15 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
   switch (type) {
   case config::auth_type::any:
   case config::auth_type::trust:
+  case config::auth_type::cert: // these two were looked at when the method was chosen
+  case config::auth_type::peer:
     return protocol::auth_method::trust;
   case config::auth_type::plain:
     return protocol::auth_method::cleartext;
   case config::auth_type::md5: // pgbouncer: a SCRAM verifier is used as such
     return stored == protocol::secret_kind::scram ? protocol::auth_method::scram : protocol::auth_method::md5;
   case config::auth_type::scram_sha_256:
-  case config::auth_type::cert: // these four are built next
   case config::auth_type::hba:
-  case config::auth_type::peer:
   case config::auth_type::pam:
     break;
   }
@@ -102,6 +102,7 @@ void client::derive_keys() {
 void client::authenticated() {
   const config::settings& settings = *login_->settings->values;
   login_->auth.reset();
+  if (!certificate_agrees()) return;
   if (config::is_console_name(database_)) {
     const auto listed = [this](const std::vector<std::string>& names) {
       return std::find(names.begin(), names.end(), user_) != names.end();

@@ -21,9 +21,17 @@ enum class error_code : std::uint8_t {
   replication_needs_session_mode, // {0} database, {1} its pool mode
   // login
   no_user_name,
-  no_such_database,      // {0} database
-  password_failed,       // {0} user
-  not_allowed,           // {0} user, {1} database
+  no_such_database,         // {0} database
+  password_failed,          // {0} user
+  not_allowed,              // {0} user, {1} database
+  hba_no_entry,             // {0} host, {1} user, {2} database, {3} encryption
+  hba_no_entry_replication, // {0} host, {1} user, {2} encryption
+  hba_reject,               // as hba_no_entry
+  hba_reject_replication,   // as hba_no_entry_replication
+  certificate_required,
+  certificate_failed,    // {0} user
+  peer_failed,           // {0} user
+  trust_failed,          // {0} user
   unsupported_auth,      // {0} what the client (or the stored secret) offers, {1} what would be needed
   invalid_auth_response, // {0} what is wrong with it
   client_login_timeout,  // {0} seconds
