@@ -30,6 +30,8 @@ const std::map<std::string_view, std::string> other_names = {
     {"timezone", "server_parameters"},
     {"application_name", "server_parameters"},
     {"autodb_idle_timeout", "pool_idle_timeout"},
+    {"auth_hba_file", "hba"},
+    {"auth_ident_file", "hba"},
 };
 
 /// Rows whose use is being built; empty when an issue is resolved.
@@ -40,8 +42,6 @@ const std::set<std::string_view> awaited = {
     "auth_failure_limit",
     "auth_failure_window",
     "auth_file",
-    "auth_hba_file",
-    "auth_ident_file",
     "auth_query",
     "auth_user",
     "banned",
