@@ -164,7 +164,7 @@ public:
     std::string out = "local all postgres trust\n";
     for (int i = 0; i < 9; ++i)
       out += rule() + "\n";
-    if (chance(50)) out += "host all all all " + one_of({"md5", "scram-sha-256", "reject"}) + "\n";
+    if (chance(85)) out += "host all all all " + one_of({"md5", "scram-sha-256", "reject"}) + "\n";
     return out;
   }
 

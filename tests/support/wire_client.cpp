@@ -115,6 +115,11 @@ struct wire_client::stream {
       address.sin_family = AF_INET;
       address.sin_port = htons(port);
       inet_pton(AF_INET, host.c_str(), &address.sin_addr);
+      // From 127.0.0.2 to 127.0.0.2, so that a test can come from several addresses.
+      sockaddr_in own = address;
+      own.sin_port = 0;
+      if (host != "127.0.0.1" && bind(fd, reinterpret_cast<sockaddr*>(&own), sizeof own) != 0)
+        throw test_failure("cannot bind to " + host + ": " + std::strerror(errno));
       connected = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
       int on = 1; // pieces sent apart must leave apart
       setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
