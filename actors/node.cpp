@@ -54,7 +54,9 @@ reload_result reload_now(node_self self) {
     result.lines.push_back(line);
   for (const std::string& line : changes.needs_restart)
     result.lines.push_back(line + " (needs a restart)");
+  const auto before = state.context->settings();
   state.context->set_settings(now);
+  state.context->credentials.settings_changed(*before->values, *loaded.value);
   caf::anon_send(state.context->tenants, settings_changed{loaded.value});
   result.applied = true;
   log(level::info, log_event::settings_reloaded,
