@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <cstdlib>
 #include <iterator>
-#include <netinet/in.h>
 
 namespace pg_edge::config {
 
@@ -165,7 +164,8 @@ bool rule_reader::read_method() {
   const auto* token = next_single("authentication method", "authentication type: give exactly one per line");
   if (token == nullptr) return false;
   // Before Postgres 9.1 "ident" was how one said "peer".
-  const std::string_view name = rule_.kind == hba_kind::local && token->text == "ident" ? "peer" : token->text;
+  const bool means_peer = rule_.kind == hba_kind::local && token->text == "ident";
+  const std::string name = means_peer ? "peer" : token->text;
   const auto* found =
       std::find_if(std::begin(methods), std::end(methods), [&](const auto& r) { return r.word == name; });
   if (found != std::end(methods)) {
