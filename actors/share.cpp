@@ -61,7 +61,6 @@ caf::behavior share::make_behavior() {
       [this](const want_cancel& message) { on_want_cancel(message); },
       [this](const cancel_over&) { on_cancel_over(); },
       [this](const share_settings&) { on_settings(); },
-      [this](const drain_share&) { on_drain(); },
       [this](const end_clients& message) { on_end_clients(message); },
       [this](const take_snapshot& message) { return snapshot(message); },
   };
@@ -242,8 +241,8 @@ void share::on_attach(const attach_client& message) {
   send(caf::actor_cast<caf::actor>(message.client), std::move(answer));
 }
 
-void share::on_detach(const detach_client&) {
-  if (client_count_ > 0) --client_count_;
+void share::on_detach(const detach_client& message) {
+  if (message.attached && client_count_ > 0) --client_count_;
   ++clients_left_;
   if (client_count_ == 0) unused_since_ = home().now();
   send(steward_, client_left{permits_.key().share});
