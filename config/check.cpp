@@ -107,7 +107,7 @@ void checker::authentication() {
 /// Everything that is about auth_hba_file. Whether a file could be read was said before, so its name is what counts.
 void checker::rules() {
   const std::string needs = "auth_type: hba needs auth_hba_file";
-  const bool global = !all_.auth_hba_file.empty();
+  const bool global = !all_.auth_hba_file.empty() || line("auth_hba_file") != 0;
   if (all_.auth_type == auth_type::hba && !global) problems_.error(line("auth_type"), needs);
   if (!all_.auth_ident_file.empty() && !global &&
       std::all_of(all_.tenants.begin(), all_.tenants.end(),
