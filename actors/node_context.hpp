@@ -37,7 +37,7 @@ public:
   node_actor node;
   cancel_registry cancels;
   actors::credentials credentials;       // of users whose secrets the file does not tell
-  protocol::bytes secret;                // random; salts of users who do not exist hang on it
+  protocol::bytes secret;                // of this machine; salts hang on it unless mock_authentication_nonce is set
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising
   std::atomic<std::int64_t> clients{0};  // connected, logins under way included
   std::atomic<bool> draining{false};     // no new client is let in

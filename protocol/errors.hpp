@@ -33,7 +33,9 @@ enum class error_code : std::uint8_t {
   peer_failed,           // {0} user
   trust_failed,          // {0} user
   invalid_auth_response, // {0} what is wrong with it
-  client_login_timeout,  // {0} seconds
+  scram_binding_negotiation,
+  scram_binding_failed,
+  client_login_timeout, // {0} seconds
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
   query_wait_timeout, // {0} seconds, {1} the pool
@@ -49,7 +51,7 @@ enum class error_code : std::uint8_t {
   client_idle_timeout,         // {0} seconds
   // the server's side
   server_connect_failed, // {0} host:port, {1} reason
-  server_login_failed,   // {0} host:port, {1} the server's own message
+  server_login_failed,   // {0} host:port, {1} what is missing or refused: trying again does not mend it
   server_lost_idle,      // {0} reason or the server's own last message
   server_lost,           // {0} reason or the server's own last message
   server_protocol,       // {0} what the server sent

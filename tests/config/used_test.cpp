@@ -54,13 +54,10 @@ const std::set<std::string_view> awaited = {
     "max_tenant_connections",
     "max_user_client_connections",
     "max_user_connections",
-    "mock_authentication_nonce",
-    "old_passwords",
     "proxy_protocol",
     "proxy_protocol_from",
     "reserve_pool_size",
     "reserve_pool_timeout",
-    "server_allow_cleartext",
     "server_fast_close",
     "server_names",
 };
