@@ -121,6 +121,11 @@ private:
   std::string_view tenant_name() const;
   bool admitted();
   bool choose_method();
+  bool ask_rules();
+  void refuse_by_rule(bool there_is_one);
+  bool certificate_serves(protocol::error_code otherwise);
+  bool system_user_serves();
+  bool certificate_agrees();
   void find_secret();
   void begin_exchange(bool known, std::vector<std::string> secrets);
   std::size_t read_auth(protocol::bytes_view in);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/client.hpp"
+#include "config/hba.hpp"
 
 namespace pg_edge::actors {
 
@@ -18,6 +19,7 @@ struct client::login_state {
   std::string tenant_signs;                          // all of it for an error, if it was more than one thing
   config::login_rules rules;                         // what holds for this login
   config::auth_type method = config::auth_type::md5; // chosen from them: never hba
+  const config::hba_rule* rule = nullptr;            // that decided; null: none was asked. Lives as long as `settings`
   protocol::startup_message start_up;
   protocol::negotiated version;
   std::unique_ptr<protocol::client_auth> auth;

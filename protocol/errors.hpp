@@ -21,14 +21,22 @@ enum class error_code : std::uint8_t {
   ssl_required,
   // login
   no_user_name,
-  no_such_database,      // {0} database
-  password_failed,       // {0} user
-  password_failed_signs, // {0} user, {1} all that could name its tenant
-  tenant_conflict,       // {0} a tenant and how it was named, {1} another one
-  address_not_allowed,   // {0} address, {1} user, {2} database
-  tenant_banned,         // {0} tenant, {1} until when and why
-  too_many_failures,     // {0} user, {1} address, {2} seconds
-  not_allowed,           // {0} user, {1} database
+  no_such_database,         // {0} database
+  password_failed,          // {0} user
+  password_failed_signs,    // {0} user, {1} all that could name its tenant
+  tenant_conflict,          // {0} a tenant and how it was named, {1} another one
+  address_not_allowed,      // {0} address, {1} user, {2} database
+  tenant_banned,            // {0} tenant, {1} until when and why
+  too_many_failures,        // {0} user, {1} address, {2} seconds
+  not_allowed,              // {0} user, {1} database
+  hba_no_entry,             // {0} host, {1} user, {2} database, {3} encryption
+  hba_no_entry_replication, // {0} host, {1} user, {2} encryption
+  hba_reject,               // as hba_no_entry
+  hba_reject_replication,   // as hba_no_entry_replication
+  certificate_required,
+  certificate_failed,    // {0} user
+  peer_failed,           // {0} user
+  trust_failed,          // {0} user
   invalid_auth_response, // {0} what is wrong with it
   scram_binding_negotiation,
   scram_binding_failed,

@@ -155,8 +155,8 @@ BOOST_AUTO_TEST_CASE(logins_and_their_limits) {
                           "max_user_client_connections = 6\nmax_tenant_client_connections = 7\n"
                           "[databases.d]\nmax_db_client_connections = 8\nauth_query = 'x'\nauth_dbname = 'e'\n"
                           "[users.u]\nmax_user_client_connections = 9\n"
-                          "[tenants.t]\nauth_type = 'hba'\nmax_tenant_client_connections = 0\n"
-                          "[tenants.t.databases.d]\n[listeners.l]\nauth_type = 'cert'\n");
+                          "[tenants.t]\nauth_type = 'peer'\nmax_tenant_client_connections = 0\n"
+                          "[tenants.t.databases.d]\n[listeners.l]\nauth_type = 'plain'\n");
   const auto& owner = all.default_tenant;
   const auto limits = resolve_client_limits(all, owner, owner.databases.at("d"), &owner.users.at("u"));
   BOOST_TEST(limits.max_db_client_connections == 8);
@@ -169,8 +169,8 @@ BOOST_AUTO_TEST_CASE(logins_and_their_limits) {
   BOOST_TEST(rules.auth_dbname == "e");
   const auto& other = all.tenants.at("t");
   BOOST_TEST(resolve_client_limits(all, other, other.databases.at("d"), nullptr).max_tenant_client_connections == 0);
-  BOOST_TEST((resolve_login(all, other, nullptr, nullptr).auth_type == auth_type::hba));
-  BOOST_TEST((resolve_login(all, other, nullptr, &all.listeners.at("l")).auth_type == auth_type::cert));
+  BOOST_TEST((resolve_login(all, other, nullptr, nullptr).auth_type == auth_type::peer));
+  BOOST_TEST((resolve_login(all, other, nullptr, &all.listeners.at("l")).auth_type == auth_type::plain));
 }
 
 BOOST_AUTO_TEST_CASE(the_target) {

@@ -30,6 +30,8 @@ const std::map<std::string_view, std::string> other_names = {
     {"timezone", "server_parameters"},
     {"application_name", "server_parameters"},
     {"autodb_idle_timeout", "pool_idle_timeout"},
+    {"auth_hba_file", "hba"},
+    {"auth_ident_file", "hba"},
 };
 
 /// Rows that the loader itself uses up: its source that reads them, and the member in which the program finds the
@@ -46,8 +48,6 @@ const std::map<std::string_view, used_by_loader> loader_rows = {
 const std::set<std::string_view> awaited = {
     "auth_cache_time",
     "auth_dbname",
-    "auth_hba_file",
-    "auth_ident_file",
     "auth_query",
     "auth_user",
     "max_db_connections",
