@@ -6,6 +6,7 @@
 #include "actors/key_deriver.hpp"
 #include "actors/messages.hpp"
 #include "actors/reactor.hpp"
+#include "actors/server_limits.hpp"
 #include "actors/tls_context.hpp"
 #include "config/settings.hpp"
 
@@ -35,6 +36,7 @@ public:
   console_actor console;
   node_actor node;
   cancel_registry cancels;
+  server_limits limits;
   protocol::bytes secret;                // random; salts of users who do not exist hang on it
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising
   std::atomic<std::int64_t> clients{0};  // connected, logins under way included

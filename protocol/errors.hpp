@@ -29,7 +29,7 @@ enum class error_code : std::uint8_t {
   client_login_timeout,  // {0} seconds
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
-  query_wait_timeout, // {0} seconds, {1} the pool
+  query_wait_timeout, // {0} seconds, {1} the pool, {2} where it is set, {3} limit in the way, {4} where that is set
   canceled_while_waiting,
   prepared_statement_too_large, // {0} bytes, {1} the limit
   // time-outs
@@ -42,6 +42,7 @@ enum class error_code : std::uint8_t {
   server_connect_failed, // {0} host:port, {1} reason
   server_login_failed,   // {0} host:port, {1} the server's own message
   server_lost_idle,      // {0} reason or the server's own last message
+  server_replaced,
   server_lost,           // {0} reason or the server's own last message
   server_protocol,       // {0} what the server sent
   // the client's messages
