@@ -49,6 +49,7 @@ steward_actor::behavior_type steward_played(std::vector<caf::actor> shares) {
           [](const share_report&) {},
           [](const client_left&) {},
           [](const share_unused&) {},
+          [](const reserve_wish&) {},
           [](const settings_changed&) {},
           [](const end_clients&) {},
           [=](const list_shares&) { return share_list{shares}; }};
