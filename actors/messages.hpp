@@ -65,7 +65,8 @@ using pool_common_ptr = std::shared_ptr<pool_common>;
 // -- tenants, tenant, steward
 // --------------------------------------------------------------------------------------------
 
-/// A client that has proved who it is asks for the share of its pool; it is told `pool_joined` or `pool_refused`.
+/// A client that has proved who it is asks for the share of its pool; it is told `pool_joined` or `pool_refused`. Without
+/// a client: the pool shall be there for its min_pool_size.
 struct join_pool {
   caf::actor client;
   std::string tenant, database, user; // `user`: as the client named itself

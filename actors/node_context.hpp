@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/cancel_registry.hpp"
+#include "actors/credentials.hpp"
 #include "actors/key_deriver.hpp"
 #include "actors/messages.hpp"
 #include "actors/reactor.hpp"
@@ -36,7 +37,8 @@ public:
   console_actor console;
   node_actor node;
   cancel_registry cancels;
-  server_limits limits;
+  server_limits limits;                  // over several pools of a tenant
+  actors::credentials credentials;       // of users whose secrets the file does not tell
   protocol::bytes secret;                // random; salts of users who do not exist hang on it
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising
   std::atomic<std::int64_t> clients{0};  // connected, logins under way included

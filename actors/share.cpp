@@ -280,8 +280,8 @@ void share::on_attach(const attach_client& message) {
   send(caf::actor_cast<caf::actor>(message.client), std::move(answer));
 }
 
-void share::on_detach(const detach_client&) {
-  if (client_count_ > 0) --client_count_;
+void share::on_detach(const detach_client& message) {
+  if (message.client && client_count_ > 0) --client_count_; // the first of a warmed pool was nobody
   ++clients_left_;
   if (client_count_ == 0) unused_since_ = home().now();
   send(steward_, client_left{permits_.key().share});

@@ -85,6 +85,7 @@ void join(steward_self self, const join_pool& wish) {
   auto& place = state.places[*chosen];
   ++place.clients;
   ++place.joined;
+  if (!wish.client) return caf::anon_send(place.share, detach_client{}); // the pool is wanted, see warm_pools
   caf::anon_send(wish.client, pool_joined{place.share, place.home, state.pool});
 }
 

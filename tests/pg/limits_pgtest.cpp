@@ -417,6 +417,29 @@ BOOST_AUTO_TEST_CASE(B138_min_pool_size_is_made_kept_up_and_follows_a_reload) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(B138_min_pool_size_of_a_database_with_a_server_user_is_made_at_start) {
+  for (const int reactors : {1, 2}) {
+    const auto toml = [&](int least) {
+      return set_up_toml({"transaction", reactors}, "admin_users = [\"postgres\"]\n",
+                         "[databases.warm]\nhost = \"127.0.0.1\"\nport = {postgres_port}\ndbname = \"other\"\n"
+                         "user = \"trust_user\"\npool_idle_timeout = 1\nmin_pool_size = " +
+                             std::to_string(least) + "\n");
+    };
+    pg_edge_process node(toml(2));
+    BOOST_TEST(waits_for_backends(2)); // nobody has come
+    wire_client client = log_in_to(node, "warm", "md5_user");
+    BOOST_TEST(client.value("select current_user") == "trust_user");
+    node.rewrite_config(toml(4));
+    node.signal(SIGHUP);
+    BOOST_TEST(waits_for_backends(4));
+    client.close();
+    node.rewrite_config(toml(0));
+    node.signal(SIGHUP);
+    BOOST_TEST(waits_for_backends(0)); // and the pool goes as any other
+    BOOST_TEST(node.wait_for_log("pool_removed"));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(B138_min_pool_size_is_not_above_the_other_limits) {
   pg_edge_process node(set_up_toml({"transaction", 2}, "min_pool_size = 5\nmax_db_connections = 3\n"));
   backend_watcher all(postgres::shared(), "", "other");

@@ -1,0 +1,83 @@
+#include "actors/credentials.hpp"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
+namespace pg_edge::actors {
+
+namespace {
+
+void wipe(std::string& secret) {
+  OPENSSL_cleanse(secret.data(), secret.size());
+  secret.clear();
+}
+
+/// Null when the file says nothing of the user.
+const config::user* configured(const config::settings& settings, const std::string& tenant, const std::string& user) {
+  const config::tenant* owner = config::find_tenant(settings, tenant);
+  if (owner == nullptr) return nullptr;
+  const auto found = owner->users.find(user);
+  return found == owner->users.end() ? nullptr : &found->second;
+}
+
+bool still_valid(const config::user& user, const std::string& secret) {
+  return user.secret == secret ||
+         std::find(user.old_passwords.begin(), user.old_passwords.end(), secret) != user.old_passwords.end();
+}
+
+} // namespace
+
+credentials::entry::~entry() {
+  wipe(secret);
+  wipe(client_key);
+  wipe(server_key);
+}
+
+void credentials::remember(std::string_view tenant, std::string_view user, std::string secret) {
+  const std::lock_guard lock(mutex_);
+  entry& known = known_[key(tenant, user)];
+  if (known.secret == secret) return wipe(secret);
+  wipe(known.secret);
+  wipe(known.client_key);
+  wipe(known.server_key);
+  known.secret = std::move(secret);
+}
+
+void credentials::remember_keys(std::string_view tenant, std::string_view user, std::string secret,
+                                protocol::bytes client_key, protocol::bytes server_key) {
+  const std::lock_guard lock(mutex_);
+  entry& known = known_[key(tenant, user)];
+  known.secret.swap(secret);
+  known.client_key.swap(client_key);
+  known.server_key.swap(server_key);
+  wipe(secret);
+  wipe(client_key);
+  wipe(server_key);
+}
+
+std::optional<credentials::entry> credentials::find(std::string_view tenant, std::string_view user) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = known_.find(key(tenant, user));
+  return found == known_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void credentials::forget(std::string_view tenant, std::string_view user) {
+  const std::lock_guard lock(mutex_);
+  known_.erase(key(tenant, user));
+}
+
+void credentials::settings_changed(const config::settings& before, const config::settings& now) {
+  const std::lock_guard lock(mutex_);
+  for (auto one = known_.begin(); one != known_.end();) {
+    const auto& [tenant, user] = one->first;
+    const config::user* was = configured(before, tenant, user);
+    const config::user* is = configured(now, tenant, user);
+    // Users who are in neither file were looked up; whoever looks up notices when their secret changes.
+    const bool gone = config::find_tenant(now, tenant) == nullptr || (was != nullptr && is == nullptr) ||
+                      (is != nullptr && !still_valid(*is, one->second.secret));
+    one = gone ? known_.erase(one) : std::next(one);
+  }
+}
+
+} // namespace pg_edge::actors

@@ -1,0 +1,47 @@
+// What clients' logins and look-ups have told about users, for logins to servers: secrets that stand in no file, and
+// the SCRAM keys that a proof reveals. The keys are as good as a password: they live in memory only, are wiped when
+// replaced, and are never shown or logged.
+#pragma once
+
+#include "config/settings.hpp"
+#include "protocol/bytes.hpp"
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace pg_edge::actors {
+
+/// May be used by every thread.
+class credentials {
+public:
+  struct entry {
+    std::string secret;                     // as stored: plain, md5, or the SCRAM verifier that the keys belong to
+    protocol::bytes client_key, server_key; // empty until a client has proved itself by SCRAM
+
+    bool has_keys() const { return !client_key.empty() && !server_key.empty(); }
+    ~entry();
+  };
+
+  /// What a look-up found stored for a user. Keys stay known as long as the same secret is remembered.
+  void remember(std::string_view tenant, std::string_view user, std::string secret);
+  /// What a client's proof against `secret` (a SCRAM verifier) has revealed.
+  void remember_keys(std::string_view tenant, std::string_view user, std::string secret, protocol::bytes client_key,
+                     protocol::bytes server_key);
+  std::optional<entry> find(std::string_view tenant, std::string_view user) const;
+  void forget(std::string_view tenant, std::string_view user);
+
+  /// After a reload: forgets everything about users whose configured secret is not what it was.
+  void settings_changed(const config::settings& before, const config::settings& now);
+
+private:
+  using key = std::pair<std::string, std::string>; // tenant, user
+
+  mutable std::mutex mutex_;
+  std::map<key, entry> known_;
+};
+
+} // namespace pg_edge::actors
