@@ -52,7 +52,10 @@ caf::behavior client::make_behavior() {
         if (message.epoch == epoch_ && step_ == client_step::waiting && login_ == nullptr) write(message.notice);
       },
       [this](const pool_joined& message) { join(message); },
-      [this](const pool_refused& message) { fail(message.error, "its pool refused it"); },
+      [this](const pool_refused& message) {
+        if (step_ == client_step::leaving) return finish_leaving();
+        fail(message.error, "its pool refused it");
+      },
       [this](const welcome& message) { take_welcome(message); },
       [this](const cancel_client& message) { cancel(message.requester); },
       [this](const cancel_done&) { leave("cancel request done"); },
@@ -159,32 +162,20 @@ void client::leave(std::string_view why) {
   const bool logged_in = login_ == nullptr && step_ != client_step::cancelling;
   const auto settings = node_.settings()->values;
   if (logged_in && settings->log_disconnections)
-    log(level::info, log_event::client_disconnected,
-        {{"client", session_.id},
-         {"user", user_},
-         {"database", database_},
-         {"addr", peer_.host},
-         {"port", peer_.port},
-         {"reason", why}});
+    log_own(log_event::client_disconnected, field("reason", why));
   else if (!logged_in && step_ != client_step::cancelling && settings->log_pooler_errors && !why.empty())
-    log(level::info, log_event::client_login_failed,
-        {{"client", session_.id},
-         {"user", user_},
-         {"database", database_},
-         {"addr", peer_.host},
-         {"port", peer_.port},
-         {"step", to_string(step_)},
-         {"reason", why}});
+    log_own(log_event::client_login_failed, field("step", to_string(step_)), field("reason", why));
   home().cancel(deadline_);
   if (key_.process_id != 0) node_.cancels.remove(key_);
   key_ = {};
   if (open()) socket_.shutdown_write();
   const bool waits = step_ == client_step::waiting;
+  const bool joins = step_ == client_step::joining && !share_ref_;
   if (server_ != nullptr) let_server_go(said_goodbye_);
   close_socket();
-  if (waits) { // the share's word is still to come: it may be a server
+  if (waits || joins) { // the share's word is still to come: it may be a server; or the steward's, who has counted us
     set_step(client_step::leaving);
-    if (!cancelled_waiting_) send(share_ref_, abandon{self_ptr(), epoch_});
+    if (waits && !cancelled_waiting_) send(share_ref_, abandon{self_ptr(), epoch_});
     return;
   }
   finish_leaving();
@@ -196,7 +187,7 @@ void client::finish_leaving() {
     for (const caf::actor& requester : *cancel_requesters_)
       send(requester, cancel_done{});
   cancel_requesters_.reset();
-  if (share_ref_) send(share_ref_, detach_client{self_ptr()});
+  if (share_ref_) send(share_ref_, detach_client{attachment_.linked()});
   login_.reset();
   quit();
 }

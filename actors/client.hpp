@@ -11,6 +11,7 @@
 #pragma once
 
 #include "actors/connection.hpp"
+#include "actors/log.hpp"
 #include "actors/messages.hpp"
 #include "actors/node_context.hpp"
 #include "actors/server.hpp"
@@ -67,7 +68,8 @@ public:
   void transaction_refused();
   /// The server could be given back.
   void server_is_ready();
-  void server_lost(const std::string& why);
+  /// `doubtful`: what to say if something was under way.
+  void server_lost(const std::string& why, protocol::error_code doubtful = protocol::error_code::server_lost);
   void resume_reading();
 
   // -- for its share, on the same reactor
@@ -153,6 +155,17 @@ private:
   void finish_leaving();
   void set_step(client_step now) { step_ = now; }
   void arm_idle_deadline();
+  /// A line of the log about this client.
+  template <class... Fields>
+  void log_own(log_event event, const Fields&... more) const {
+    log(level::info, event,
+        {{"client", session_.id},
+         {"user", user_},
+         {"database", database_},
+         {"addr", peer_.host},
+         {"port", peer_.port},
+         more...});
+  }
   caf::strong_actor_ptr self_ptr() { return caf::actor_cast<caf::strong_actor_ptr>(this); }
 
   node_context& node_;

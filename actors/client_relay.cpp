@@ -38,7 +38,7 @@ std::size_t client::relay(protocol::bytes_view in) {
     leave("the client said goodbye");
     break;
   case protocol::client_verdict::broken:
-    fail(protocol::error_code::startup_packet_invalid, {result.reason});
+    fail(result.why.response(), result.why.text());
     break;
   }
   return result.consumed;
@@ -139,7 +139,7 @@ void client::server_replied() {
     share_->counts().query_time += static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(last_active_ - query_began_).count());
   }
-  if (blocked_on_server_ && state.owed.empty()) {
+  if (blocked_on_server_ && (state.owed.empty() || state.copy_in)) {
     blocked_on_server_ = false;
     read_later();
   }
@@ -170,7 +170,7 @@ void client::server_is_ready() {
 }
 
 /// Called by the server on its way out.
-void client::server_lost(const std::string& why) {
+void client::server_lost(const std::string& why, protocol::error_code when_doubtful) {
   const bool nothing_sent = step_ == client_step::preparing;
   const protocol::server_session& state = server_->session();
   const bool told = state.fatal_seen;
@@ -180,7 +180,7 @@ void client::server_lost(const std::string& why) {
   if (nothing_sent && !replication_) return check_out_server();
   set_step(client_step::idle);
   if (told) return leave("its server was closed: " + why);
-  fail(doubtful ? protocol::error_code::server_lost : protocol::error_code::server_lost_idle, {why});
+  fail(doubtful ? when_doubtful : protocol::error_code::server_lost_idle, {why});
 }
 
 // -- cancel
@@ -232,7 +232,8 @@ std::size_t client::read_console(protocol::bytes_view in) {
     const auto status = protocol::read_header(in.substr(used), header);
     if (status == protocol::header_status::invalid || header.total() > protocol::whole_query_limit) {
       if (status == protocol::header_status::need_more) return used;
-      fail(protocol::error_code::startup_packet_invalid, {"message too long for the admin console"});
+      fail(protocol::error_code::invalid_message_length,
+           {protocol::frontend_name(header.type), std::to_string(header.length)});
       return in.size();
     }
     if (status == protocol::header_status::need_more || in.size() - used < header.total()) return used;
@@ -245,8 +246,8 @@ std::size_t client::read_console(protocol::bytes_view in) {
       leave("the client said goodbye");
       return in.size();
     }
-    if (!step.fault.empty()) {
-      fail(protocol::error_code::startup_packet_invalid, {step.fault});
+    if (step.unknown) {
+      fail(protocol::error_code::invalid_message_type, {std::to_string(static_cast<unsigned char>(header.type))});
       return in.size();
     }
     if (step.question) {

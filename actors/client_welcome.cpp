@@ -13,13 +13,15 @@ namespace {
 /// Postgres cuts an application_name off behind this many bytes.
 constexpr std::size_t max_application_name = 63;
 
-/// What every session begins with once the client has proved who it is. `values`: pairs of name and value.
-protocol::bytes session_opening(const auto& values, const cluster::cancel_key& key) {
+/// What every session begins with once the client has proved who it is. `values`: pairs of name and value; `notice`:
+/// login_notify_message.
+protocol::bytes session_opening(const auto& values, const cluster::cancel_key& key, const std::string& notice) {
   protocol::bytes out;
   append(out, protocol::authentication_ok{});
   for (const auto& [name, value] : values)
     append(out, protocol::parameter_status{name, value});
   append(out, protocol::backend_key_data{key.process_id, key.secret});
+  if (!notice.empty()) out += protocol::make_notice(notice);
   append(out, protocol::ready_for_query{'I'});
   return out;
 }
@@ -90,10 +92,8 @@ std::vector<std::pair<std::string, std::string>> client::replication_start_up() 
 // --------------------------------------------------------------------------------------------------------------
 
 void client::join(const pool_joined& message) {
-  if (step_ != client_step::joining) {
-    return;
-  }
   share_ref_ = message.share;
+  if (step_ == client_step::leaving) return finish_leaving(); // for the counts of the steward and the share
   share_ = static_cast<class share*>(caf::actor_cast<caf::abstract_actor*>(message.share));
   pool_ = message.pool;
   if (message.home == &home()) return begin_welcome();
@@ -179,22 +179,16 @@ void client::finish_login() {
   const auto key = node_.cancels.add(caf::actor_cast<caf::actor>(this), long_key);
   if (!key) return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});
   key_ = *key;
-  write(session_opening(session_.values ? *session_.values : protocol::parameter_values{}, key_));
   const auto settings = login_->settings;
+  write(session_opening(session_.values ? *session_.values : protocol::parameter_values{}, key_,
+                        settings->values->login_notify_message));
   login_.reset();
   home().cancel(deadline_);
   set_step(client_step::idle);
   last_active_ = home().now();
   ++share_->counts().client_login_count;
   arm_idle_deadline();
-  if (settings->values->log_connections)
-    log(level::info, log_event::client_connected,
-        {{"client", session_.id},
-         {"user", user_},
-         {"database", database_},
-         {"addr", peer_.host},
-         {"port", peer_.port},
-         {"tls", socket_.tls()}});
+  if (settings->values->log_connections) log_own(log_event::client_connected, field("tls", socket_.tls()));
   use_input();
   read_later();
 }
@@ -212,19 +206,13 @@ void client::begin_console(bool admin) {
                                                                   {"standard_conforming_strings", "on"},
                                                                   {"is_superuser", "on"},
                                                                   {"integer_datetimes", "on"}};
-  write(session_opening(values, key_));
+  write(session_opening(values, key_, login_->settings->values->login_notify_message));
   login_.reset();
   home().cancel(deadline_);
   set_step(client_step::console);
   console_ = std::make_unique<protocol::console_session>();
   send(node_.console, console_joined{caf::actor_cast<caf::actor>(this)});
-  log(level::info, log_event::client_connected,
-      {{"client", session_.id},
-       {"user", user_},
-       {"database", database_},
-       {"addr", peer_.host},
-       {"port", peer_.port},
-       {"tls", socket_.tls()}});
+  log_own(log_event::client_connected, field("tls", socket_.tls()));
   use_input();
   read_later();
 }

@@ -235,8 +235,9 @@ struct attach_client {
   caf::strong_actor_ptr client;
   std::string start_up; // key of its start-up settings; empty: none of its own
 };
+/// A client of this share has gone. Not `attached`: it had left on its way here.
 struct detach_client {
-  caf::strong_actor_ptr client;
+  bool attached = true;
 };
 /// What a server made of start-up settings that nobody had used before.
 struct learned_welcome {
@@ -286,8 +287,6 @@ struct cancel_over {};
 struct share_settings {};
 /// A limit over several pools: a server may be opened now, or one has to be closed for another pool.
 struct limits_moved {};
-/// Close: serve nobody any more, give every permit back.
-struct drain_share {};
 /// To a share, through tenants and stewards: end every client, at once or with its transaction.
 struct end_clients {
   protocol::bytes error;
@@ -440,7 +439,6 @@ PG_EDGE_LOCAL_MESSAGE(want_cancel)
 PG_EDGE_LOCAL_MESSAGE(cancel_over)
 PG_EDGE_LOCAL_MESSAGE(share_settings)
 PG_EDGE_LOCAL_MESSAGE(limits_moved)
-PG_EDGE_LOCAL_MESSAGE(drain_share)
 PG_EDGE_LOCAL_MESSAGE(end_clients)
 PG_EDGE_LOCAL_MESSAGE(connect_server)
 PG_EDGE_LOCAL_MESSAGE(close_server)

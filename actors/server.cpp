@@ -145,11 +145,11 @@ std::size_t server::relay(protocol::bytes_view in) {
     to_client.clear();
     write(to_server);
     if (result.broken) {
-      close_now("it sent what no server sends: " + result.reason);
+      close_now(result.reason, protocol::error_code::server_protocol);
       return in.size();
     }
     // A Flush is answered without ReadyForQuery, and the client may be waiting for just that.
-    const bool answered = result.replied || (whose != nullptr && session_.owed.empty());
+    const bool answered = result.replied || (whose != nullptr && (session_.owed.empty() || session_.copy_in));
     if (answered && client_ != nullptr) client_->server_replied();
     if (result.transaction_refused && client_ != nullptr)
       client_->transaction_refused();
@@ -316,11 +316,11 @@ void server::close_gracefully(std::string why) {
 }
 
 /// The client is told, and the server closed: nothing it says can be trusted any more.
-void server::close_now(std::string why) {
+void server::close_now(std::string why, protocol::error_code when_doubtful) {
   class client* whose = client_;
   const caf::strong_actor_ptr alive = client_ref_;
   client_ = nullptr;
-  if (whose != nullptr) whose->server_lost(why);
+  if (whose != nullptr) whose->server_lost(why, when_doubtful);
   client_ref_ = nullptr;
   close_gracefully(std::move(why));
 }
@@ -349,14 +349,7 @@ void server::on_lost(std::string why) {
 void server::gone(std::string why) {
   if (step_ == server_step::gone) return;
   set_step(server_step::gone);
-  log(level::info, log_event::server_closed,
-      {{"pool", pool_->id},
-       {"tenant", pool_->name.tenant},
-       {"database", pool_->name.database},
-       {"user", pool_->name.user},
-       {"server", plan_.id},
-       {"pid", process_id_},
-       {"reason", why}});
+  log_own(level::info, log_event::server_closed, field("pid", process_id_), field("reason", why));
   plan_.slot.reset();
   send(share_, server_gone{self_ptr(), false, {}});
   close_socket();

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "actors/connection.hpp"
+#include "actors/log.hpp"
 #include "actors/messages.hpp"
 #include "actors/node_context.hpp"
 #include "actors/server_limits.hpp"
@@ -154,11 +155,22 @@ private:
   void restore();
   void go_on_releasing();
   void finish_release();
-  void close_now(std::string why);
+  void close_now(std::string why, protocol::error_code when_doubtful = protocol::error_code::server_lost);
   void gone(std::string why);
   void tell_closing();
   void set_step(server_step now) { step_ = now; }
   void note_cancel_sent(bool sent);
+  /// A line of the log about this server.
+  template <class... Fields>
+  void log_own(level severity, log_event event, const Fields&... more) const {
+    log(severity, event,
+        {{"pool", pool_->id},
+         {"tenant", pool_->name.tenant},
+         {"database", pool_->name.database},
+         {"user", pool_->name.user},
+         {"server", plan_.id},
+         more...});
+  }
   caf::strong_actor_ptr self_ptr() { return caf::actor_cast<caf::strong_actor_ptr>(this); }
 
   node_context& node_;

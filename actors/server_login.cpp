@@ -232,34 +232,21 @@ void server::logged_in() {
   attempt_.reset();
   set_step(server_step::idle);
   connected_at_ = idle_since_ = home().now();
-  log(level::info, log_event::server_connected,
-      {{"pool", pool_->id},
-       {"tenant", pool_->name.tenant},
-       {"database", pool_->name.database},
-       {"user", pool_->name.user},
-       {"server", plan_.id},
-       {"pid", process_id_},
-       {"host", address_.host},
-       {"port", address_.port},
-       {"tls", socket_.tls()}});
+  log_own(level::info, log_event::server_connected, field("pid", process_id_), field("host", address_.host),
+          field("port", address_.port), field("tls", socket_.tls()));
   send(share_, server_ready{self_ptr()});
 }
 
 void server::login_failed(std::string why, protocol::bytes error) {
   if (step_ == server_step::closing || step_ == server_step::gone) return;
-  log(level::warning, log_event::server_login_failed,
-      {{"pool", pool_->id},
-       {"tenant", pool_->name.tenant},
-       {"database", pool_->name.database},
-       {"user", pool_->name.user},
-       {"server", plan_.id},
-       {"host", address_.host},
-       {"port", address_.port},
-       {"reason", why}});
+  log_own(level::warning, log_event::server_login_failed, field("host", address_.host), field("port", address_.port),
+          field("reason", why));
   const std::string where = address_.host + ":" + std::to_string(address_.port);
   protocol::bytes answer;
   if (error.empty()) {
-    answer = protocol::make_error(protocol::error_code::server_connect_failed, {where, why});
+    const bool met = step_ == server_step::logging_in || step_ == server_step::connect_query;
+    answer = protocol::make_error(
+        met ? protocol::error_code::server_login_failed : protocol::error_code::server_connect_failed, {where, why});
   } else { // the server's own words
     protocol::put_u8(answer, 'E');
     protocol::put_u32(answer, static_cast<std::uint32_t>(error.size() + 4));

@@ -67,7 +67,6 @@ caf::behavior share::make_behavior() {
       [this](const cancel_over&) { on_cancel_over(); },
       [this](const share_settings&) { on_settings(); },
       [this](const limits_moved&) { on_limits_moved(); },
-      [this](const drain_share&) { on_drain(); },
       [this](const end_clients& message) { on_end_clients(message); },
       [this](const take_snapshot& message) { return snapshot(message); },
   };
@@ -281,7 +280,7 @@ void share::on_attach(const attach_client& message) {
 }
 
 void share::on_detach(const detach_client& message) {
-  if (message.client && client_count_ > 0) --client_count_; // the first of a warmed pool was nobody
+  if (message.attached && client_count_ > 0) --client_count_;
   ++clients_left_;
   if (client_count_ == 0) unused_since_ = home().now();
   send(steward_, client_left{permits_.key().share});

@@ -100,7 +100,6 @@ private:
   void on_cancel_over();
   void on_settings();
   void on_limits_moved();
-  void on_drain();
   void on_end_clients(const end_clients& message);
 
   // -- share_upkeep.cpp
@@ -166,7 +165,6 @@ private:
   std::uint32_t next_host_ = 0;
   timer tick_;
   bool tick_is_quiet_ = false;
-  bool draining_ = false;
 };
 
 } // namespace pg_edge::actors

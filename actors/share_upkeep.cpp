@@ -262,13 +262,6 @@ void share::on_end_clients(const end_clients& message) {
   }
 }
 
-/// A target that changed: servers of the old one go when they are free.
-void share::on_drain() {
-  draining_ = true;
-  permits_.drain();
-  act();
-}
-
 // -- for the console
 // ---------------------------------------------------------------------------------------------------------
 

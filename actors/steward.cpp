@@ -85,7 +85,7 @@ void join(steward_self self, const join_pool& wish) {
   auto& place = state.places[*chosen];
   ++place.clients;
   ++place.joined;
-  if (!wish.client) return caf::anon_send(place.share, detach_client{}); // the pool is wanted, see warm_pools
+  if (!wish.client) return caf::anon_send(place.share, detach_client{false}); // the pool is wanted, see warm_pools
   caf::anon_send(wish.client, pool_joined{place.share, place.home, state.pool});
 }
 
@@ -96,8 +96,8 @@ void share_down(steward_self self, const caf::down_msg& down) {
   for (std::size_t i = 0; i < state.places.size(); ++i) {
     auto& place = state.places[i];
     if (place.share.address() != down.source || !down.reason) continue;
+    if (state.node->draining.load(std::memory_order_relaxed)) return; // the reactors end, and it with them
     log(level::error, log_event::actor_failed, {{"kind", "share"}, {"pool", state.pool->id}});
-    if (state.node->draining.load(std::memory_order_relaxed)) return;
     deliver(self, state.permits.share_lost(place.key, {}, false));
     ++place.key.incarnation;
     place.clients = 0;

@@ -173,6 +173,11 @@ constexpr setting_row rows[] = {
      .global = &s::application_name_add_host,
      .group = "Pools",
      .help = "Adds the client's address and port to the application_name set at start-up; not for replication."},
+    {.name = "login_notify_message",
+     .sections = in_global,
+     .global = &s::login_notify_message,
+     .group = "Pools",
+     .help = "Notice that every client gets at the end of its login; empty means none."},
 
     // -- where a database is ------------------------------------------------------------------------------------------
     {.name = "url",

@@ -196,6 +196,7 @@ struct settings {
   int max_db_client_connections = 0;
   int max_user_connections = 0;
   int max_user_client_connections = 0;
+  std::string login_notify_message; // empty: none
   host_balance load_balance_hosts = host_balance::round_robin;
 
   // -- servers ------------------------------------------------------------------------------------------------------

@@ -71,6 +71,8 @@ std::unique_ptr<map_undo> client_side::undo_unnamed(client_extras& extras) {
   undo->unnamed_generation = extras.unnamed_generation;
   undo->unnamed_names = extras.unnamed_names;
   undo->unnamed_effects = extras.unnamed_effects;
+  undo->server_unnamed_client = s_->unnamed_client;
+  undo->server_unnamed_generation = s_->unnamed_generation;
   return undo;
 }
 
@@ -88,12 +90,16 @@ void client_side::owe_unnamed(reply_kind kind, std::unique_ptr<map_undo> undo, b
 }
 
 client_verdict client_side::parse_named(const frame_header& header, bytes_view rest) {
-  if (header.total() > named_parse_limit) return stop(client_verdict::broken, "prepared statement too large");
+  if (header.total() > named_parse_limit)
+    return refuse_on_server(header, {error_code::prepared_statement_too_large,
+                                     {std::to_string(header.total()), std::to_string(named_parse_limit)}});
   if (rest.size() < header.total()) return more();
   reader body(rest.substr(frame_header_size, header.body()));
   const bytes_view name = body.cstring();
   const bytes_view text = body.rest();
   if (unsettled(name)) return wait();
+  const std::shared_ptr<const bytes> written = written_names(text);
+  if (written && !s_->owed.empty()) return wait();
   ++counts().client_parses;
   c_.in_batch = true;
   if (!body.ok() || text.find('\0') == bytes_view::npos) {
@@ -101,9 +107,14 @@ client_verdict client_side::parse_named(const frame_header& header, bytes_view r
     return forward(header); // malformed: the server says so
   }
   if (known(name) != nullptr) return parse_name_in_use(header, name);
-  const statement_ptr what = c_.rules->cache->intern(text);
   const std::uint64_t epoch = next_parse_epoch();
-  auto undo = rename(name, {what, epoch, c_.batch});
+  client_statement now{nullptr, epoch, c_.batch, written};
+  if (written)
+    look_up_names(now);
+  else
+    now.what = c_.rules->cache->intern(text);
+  const statement_ptr what = now.what;
+  auto undo = rename(name, std::move(now));
   server_statements::entry* entry = s_->statements.use(*what);
   // Only the server knows whether an earlier batch will have aborted the transaction, in which Parse is refused.
   const bool settled = s_->owed.empty() || s_->owed.front().batch == s_->batch;
@@ -144,6 +155,19 @@ void client_side::close_refused() {
   owe(reply_kind::close, true);
 }
 
+/// For a message the session survives. The server is given a Parse to refuse, so that the error has its turn among the
+/// answers and ends the transaction as any other; the client sees the pooler's own words.
+void client_side::owe_refusal(const refusal& why) {
+  write_message(to_server_, 'P', {statement_prefix, "refused", nul, "refused by pg_edge", nul, no_types});
+  owe(reply_kind::refused).refusal = std::make_unique<bytes>(why.response());
+}
+
+client_verdict client_side::refuse_on_server(const frame_header& header, const refusal& why) {
+  c_.in_batch = true;
+  owe_refusal(why);
+  return swallow(header);
+}
+
 /// A statement some server has accepted needs none to be known again. Drivers that prepare with a blocking call while
 /// their other connections hold every server would otherwise wait for ever.
 client_verdict client_side::parse_without_server(const frame_header& header, bytes_view rest) {
@@ -156,7 +180,7 @@ client_verdict client_side::parse_without_server(const frame_header& header, byt
   const bytes_view text = body.rest();
   if (!body.ok() || known(name) != nullptr) return stop(client_verdict::need_server);
   const statement_ptr what = c_.rules->cache->find(text);
-  if (!what || !what->verified) return stop(client_verdict::need_server);
+  if (!what || !what->verified || mentions_names(*what)) return stop(client_verdict::need_server);
   ++counts().client_parses;
   c_.in_batch = true;
   rename(name, {what, next_parse_epoch(), c_.batch});
@@ -167,22 +191,29 @@ client_verdict client_side::parse_without_server(const frame_header& header, byt
 // -- Bind, Describe, Execute
 // -------------------------------------------------------------------------------------------
 client_verdict client_side::bind(const frame_header& header, bytes_view rest) {
+  if (!sharing()) {
+    ++counts().binds;
+    c_.in_batch = true;
+    owe(reply_kind::bind);
+    return forward(header);
+  }
   const bytes_view body = rest.substr(frame_header_size, std::min(header.body(), rest.size() - frame_header_size));
   const std::size_t portal_end = body.find('\0');
   const std::size_t name_end = portal_end == bytes_view::npos ? portal_end : body.find('\0', portal_end + 1);
   if (name_end == bytes_view::npos && body.size() < header.body() && body.size() < name_limit) return more();
   // Forwarded as it is, a name that was not looked at could be one of the pooler's own, or another client's.
   if (name_end == bytes_view::npos ? body.size() >= name_limit : name_end >= name_limit)
-    return stop(client_verdict::broken, "the names in a Bind message are too long");
-  const bool look_at_name = sharing() && name_end != bytes_view::npos;
+    return refuse_on_server(header, {error_code::names_too_long, {std::to_string(name_limit)}});
+  const bool look_at_name = name_end != bytes_view::npos;
   const bytes_view name = look_at_name ? body.substr(portal_end + 1, name_end - portal_end - 1) : bytes_view{};
   client_statement* named = look_at_name && !name.empty() ? known(name) : nullptr;
   if (look_at_name && (name.empty() ? unnamed_unsettled() : unsettled(name))) return wait();
+  if (named != nullptr && named->written && !s_->owed.empty()) return wait();
   if (named != nullptr && doubtful(*named) && rest.size() < header.total() && header.total() <= retry_limit)
     return more(); // it may have to be kept
   ++counts().binds;
   c_.in_batch = true;
-  if (!look_at_name) {
+  if (!look_at_name) { // malformed: the server says so
     owe(reply_kind::bind);
     return forward(header);
   }
@@ -196,8 +227,9 @@ client_verdict client_side::bind(const frame_header& header, bytes_view rest) {
   if (named == nullptr)
     return with_unknown_name(header, reply_kind::bind, {body.substr(0, portal_end + 1), name},
                              frame_header_size + name_end);
+  const text_effects_ptr effects = named->written ? look_up_names(*named) : named->what->effects;
   use_named(*named, header, rest, reply_kind::bind);
-  note_bound(portal, named->what->effects);
+  note_bound(portal, effects);
   return with_server_name(header, body.substr(0, portal_end + 1), named->what->server_name,
                           frame_header_size + name_end);
 }
@@ -217,7 +249,7 @@ void client_side::use_named(client_statement& named, const frame_header& header,
   // every statement of a long batch would be prepared anew.
   if (named.parsed_in == c_.batch && can_keep_batch()) named.parsed_at = next_parse_epoch();
   named.parsed_in = 0;
-  const bool keep = doubtful(named);
+  const bool keep = !named.written && header.total() <= retry_limit && doubtful(named);
   if (!keep) distrust(named);
   bring(named.what);
   owed_reply& reply = owe(kind);
@@ -277,7 +309,6 @@ void client_side::bring_unnamed() {
 }
 
 client_verdict client_side::describe(const frame_header& header, bytes_view rest) {
-  if (header.total() > name_limit) return stop(client_verdict::broken, "the name in a Describe message is too long");
   if (rest.size() < header.total()) return more();
   const bytes_view body = rest.substr(frame_header_size, header.body());
   if (!sharing() || body.size() < 2 || body[0] != 'S') {
@@ -288,24 +319,24 @@ client_verdict client_side::describe(const frame_header& header, bytes_view rest
   const std::size_t name_end = body.find('\0');
   const bytes_view name = body.substr(1, name_end == bytes_view::npos ? name_end : name_end - 1);
   if (name.empty() ? unnamed_unsettled() : unsettled(name)) return wait();
+  client_statement* named = name.empty() ? nullptr : known(name);
+  if (named != nullptr && named->written && !s_->owed.empty()) return wait();
   c_.in_batch = true;
   if (name.empty()) {
     bring_unnamed();
     owe(reply_kind::describe);
     return forward(header);
   }
-  client_statement* named = known(name);
   if (name_end == bytes_view::npos || named == nullptr)
     return with_unknown_name(header, reply_kind::describe, {body.substr(0, 1), name},
                              frame_header_size + 1 + name.size());
+  if (named->written) look_up_names(*named);
   use_named(*named, header, rest, reply_kind::describe);
   return with_server_name(header, body.substr(0, 1), named->what->server_name, frame_header_size + name_end);
 }
 
 client_verdict client_side::execute(const frame_header& header, bytes_view rest) {
   const bool effects = c_.extras && c_.extras->bound_effects;
-  if (effects && header.total() > name_limit)
-    return stop(client_verdict::broken, "the name in an Execute message is too long");
   if (effects && rest.size() < header.total()) return more();
   c_.in_batch = true;
   owed_reply& reply = owe(reply_kind::execute);
@@ -318,7 +349,6 @@ client_verdict client_side::execute(const frame_header& header, bytes_view rest)
 // -- Close
 // -------------------------------------------------------------------------------------------------------------
 client_verdict client_side::close(const frame_header& header, bytes_view rest) {
-  if (header.total() > name_limit) return stop(client_verdict::broken, "the name in a Close message is too long");
   if (rest.size() < header.total()) return more();
   const bytes_view body = rest.substr(frame_header_size, header.body());
   const bool named = sharing() && body.size() >= 2 && body[0] == 'S' && body.find('\0') == body.size() - 1;
@@ -363,7 +393,6 @@ void client_side::forget_unnamed() {
 
 /// Outside a transaction there is no portal, and statements are known by the client's list alone.
 client_verdict client_side::close_without_server(const frame_header& header, bytes_view rest) {
-  if (header.total() > name_limit) return stop(client_verdict::need_server);
   if (rest.size() < header.total()) return more();
   const bytes_view body = rest.substr(frame_header_size, header.body());
   const bool well_formed = body.size() >= 2 && (body[0] == 'S' || body[0] == 'P') && body.find('\0') == body.size() - 1;

@@ -41,6 +41,14 @@ inline bool changes_names(const text_effects& effects) {
   });
 }
 
+/// A text that is sent with the shared names in place of the client's own.
+inline bool mentions_names(const statement& what) {
+  return what.effects && std::any_of(what.effects->list.begin(), what.effects->list.end(), [](const text_effect& one) {
+           return one.kind == statement_kind::prepare || one.kind == statement_kind::execute ||
+                  one.kind == statement_kind::deallocate;
+         });
+}
+
 /// A text behind which the client's start-up values have to be set again.
 inline bool resets_parameters(const text_effects& effects) {
   return std::any_of(effects.list.begin(), effects.list.end(), [](const text_effect& one) {
@@ -61,9 +69,10 @@ public:
 private:
   // -- results of a message: the next one, or one of the reasons to stop
   client_verdict next() { return client_verdict::more; }
-  client_verdict stop(client_verdict why, std::string reason = {});
+  client_verdict stop(client_verdict why);
   client_verdict more() { return stop(client_verdict::more); }
   client_verdict wait();
+  client_verdict broken(refusal why);
 
   // -- moving bytes
   void pass_rest();
@@ -79,7 +88,7 @@ private:
   client_verdict without_server(const frame_header& header, bytes_view rest);
   client_verdict with_server(const frame_header& header, bytes_view rest);
   bool too_far_ahead() const;
-  client_verdict invalid_type(const frame_header& header);
+  client_verdict wrong_header(const frame_header& header, header_status status);
 
   // -- keeping a doubtful batch
   client_verdict recorded(const frame_header& header, bytes_view rest);
@@ -117,6 +126,8 @@ private:
   };
   static bool names_statements(const scan_result& scanned);
   rewritten_sql rewrite(std::string_view sql, const scan_result& scanned);
+  std::shared_ptr<const bytes> written_names(bytes_view text) const;
+  text_effects_ptr look_up_names(client_statement& named);
   static bool is_foreign(const scanned_statement& one);
   /// What the statements of one query string have done to names before the next of them; null: deallocated.
   using renamed_names = std::unordered_map<std::string, statement_ptr>;
@@ -133,12 +144,14 @@ private:
   client_verdict parse(const frame_header& header, bytes_view rest);
   client_verdict parse_unnamed(const frame_header& header, bytes_view rest);
   void write_rewritten_unnamed(std::string_view sql, const scan_result& scanned);
-  static std::unique_ptr<map_undo> undo_unnamed(client_extras& extras);
+  std::unique_ptr<map_undo> undo_unnamed(client_extras& extras);
   void owe_unnamed_parse(std::unique_ptr<map_undo> undo, bool ours = false);
   void owe_unnamed(reply_kind kind, std::unique_ptr<map_undo> undo, bool ours = false);
   client_verdict parse_named(const frame_header& header, bytes_view rest);
   client_verdict parse_name_in_use(const frame_header& header, bytes_view name);
   void close_refused();
+  void owe_refusal(const refusal& why);
+  client_verdict refuse_on_server(const frame_header& header, const refusal& why);
   client_verdict parse_without_server(const frame_header& header, bytes_view rest);
 
   // -- Bind, Describe, Execute
@@ -170,7 +183,7 @@ private:
   gather& to_client_;
   std::size_t at_ = 0;
   bool stop_ = false;
-  std::string reason_;
+  refusal why_;
 };
 
 } // namespace pg_edge::protocol

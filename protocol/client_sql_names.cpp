@@ -12,6 +12,26 @@ bool client_side::names_statements(const scan_result& scanned) {
   });
 }
 
+/// A copy of the text of a named Parse if it names prepared statements, otherwise null.
+std::shared_ptr<const bytes> client_side::written_names(bytes_view text) const {
+  const std::string_view sql = text.substr(0, text.find('\0'));
+  if (sql.size() == text.size() || !look(sql).interesting) return nullptr;
+  const scan_result scanned = scan(sql, false, standard_strings());
+  return scanned.complete && names_statements(scanned) ? std::make_shared<const bytes>(text) : nullptr;
+}
+
+/// Makes `named` mean what the names in its text mean now. The text with the shared names is the same for every client
+/// that means the same by it, so it is shared like any other. Nothing may be owed.
+text_effects_ptr client_side::look_up_names(client_statement& named) {
+  const bytes& written = *named.written;
+  const std::string_view sql(written.c_str());
+  const rewritten_sql now = rewrite(sql, scan(sql, false, standard_strings()));
+  named.what = c_.rules->cache->intern(now.sql + written.substr(sql.size()));
+  // What an EXECUTE returns was noted when it was parsed, and the statement it names may have been prepared anew since.
+  if (server_statements::entry* entry = s_->statements.find(*named.what)) entry->stale |= entry->batch != s_->batch;
+  return now.effects;
+}
+
 /// Replaces the names the client gave its statements by the shared ones, and brings those to the server.
 client_side::rewritten_sql client_side::rewrite(std::string_view sql, const scan_result& scanned) {
   rewritten_sql result;

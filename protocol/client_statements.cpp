@@ -8,8 +8,17 @@ namespace pg_edge::protocol {
 /// A message while a batch is kept for a second try.
 client_verdict client_side::recorded(const frame_header& header, bytes_view rest) {
   batch_retry& retry = s_->retry;
-  if (retry.now == batch_retry::stage::complete)
-    retry.now = batch_retry::stage::off; // the client goes on without waiting: order would be lost
+  // What would be lost for a second try, or lose its order, waits until the doubt is settled. The rest of a COPY
+  // cannot.
+  const bool settles = header.type == 'Q' || header.type == 'F' || header.type == 'S' || is_extended(header.type);
+  const bool fits = retry.batch.size() + header.total() <= retry_limit;
+  const bool more_in_batch = header.type == 'S' || is_extended(header.type);
+  if (retry.now == batch_retry::stage::complete) {
+    if (settles && !s_->owed.empty()) return wait();
+    retry.now = batch_retry::stage::off;
+  }
+  if (retry.now == batch_retry::stage::recording && settles && !(more_in_batch && fits) && !s_->owed.empty())
+    return wait();
   if (retry.now == batch_retry::stage::recording && header.total() <= retry_limit && rest.size() < header.total())
     return more(); // it is kept whole
   const std::size_t before = at_;
@@ -21,8 +30,7 @@ client_verdict client_side::recorded(const frame_header& header, bytes_view rest
 void client_side::record(const frame_header& header, bytes_view message) {
   batch_retry& retry = s_->retry;
   const bool in_full = message.size() == header.total() && retry.batch.size() + message.size() <= retry_limit;
-  if (header.type == 'E') ++retry.executes;
-  if (!in_full || retry.executes > 1 || !(is_extended(header.type) || header.type == 'S' || header.type == 'H')) {
+  if (!in_full || !(is_extended(header.type) || header.type == 'S' || header.type == 'H')) {
     retry.now = batch_retry::stage::off;
     return;
   }
@@ -34,7 +42,6 @@ void client_side::record(const frame_header& header, bytes_view message) {
 void client_side::start_recording(const statement_ptr& subject, const frame_header& header, bytes_view message) {
   batch_retry& retry = s_->retry;
   retry.now = batch_retry::stage::recording;
-  retry.executes = 0;
   retry.batch.clear();
   retry.held.clear();
   retry.subject = subject;
@@ -43,11 +50,24 @@ void client_side::start_recording(const statement_ptr& subject, const frame_head
 
 /// Nothing of the batch has reached the server, and nothing is open there: it could be sent twice.
 bool client_side::can_keep_batch() const {
-  return s_->retry.now == batch_retry::stage::off && s_->owed.empty() && s_->transaction_status == 'I';
+  return s_->retry.now == batch_retry::stage::off && s_->owed.empty() && s_->transaction_status == 'I' &&
+         s_->used_batch != s_->batch;
 }
 
+namespace {
+
+/// COPY has no plan to be stale, and what follows it cannot be sent twice.
+bool is_copy(std::string_view sql) {
+  constexpr std::string_view word = "copy";
+  sql.remove_prefix(std::min(sql.find_first_not_of(" \t\r\n\f\v"), sql.size()));
+  return sql.size() > word.size() &&
+         std::equal(word.begin(), word.end(), sql.begin(), [](char a, char b) { return a == (b | 0x20); });
+}
+
+} // namespace
+
 bool client_side::doubtful(const client_statement& named) {
-  if (!can_keep_batch()) return false;
+  if (!can_keep_batch() || is_copy(named.what->query())) return false;
   const server_statements::entry* entry = s_->statements.find(*named.what);
   return entry != nullptr && entry->validated_at < named.parsed_at;
 }
@@ -81,7 +101,9 @@ void client_side::note_prepared(const statement_ptr& what, std::uint64_t epoch) 
   entry.batch = s_->batch;
   entry.serial = s_->parse_serial;
   entry.validated_at = epoch;
-  while (const statement_ptr oldest = s_->statements.evict(std::max<std::size_t>(c_.rules->max_server_statements, 1))) {
+  // An EXECUTE needs two: its own and the one it names, which was used last before it.
+  const std::size_t most = std::max<std::size_t>(c_.rules->max_server_statements, mentions_names(*what) ? 2 : 1);
+  while (const statement_ptr oldest = s_->statements.evict(most)) {
     write_message(to_server_, 'C', {"S", oldest->server_name, nul});
     owed_reply& reply = owe(reply_kind::close, true);
     reply.subject = oldest;
@@ -121,7 +143,7 @@ void client_side::distrust(const client_statement& named) {
 
 /// For DEALLOCATE, which needs the name on the server and not the statement, whose tables may be gone.
 bool client_side::bring_name(const statement_ptr& what) {
-  if (usable(s_->statements.find(*what))) return false;
+  if (usable(s_->statements.use(*what))) return false;
   close_on_server(what);
   write_message(to_server_, 'P', {what->server_name, nul, nul, no_types});
   owe(reply_kind::parse, true);

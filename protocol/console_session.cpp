@@ -30,14 +30,7 @@ console_session::step console_session::take(char type, bytes_view body) {
   } else if (skipping_) {
     // up to Sync
   } else if (type == query::info.type) {
-    const auto message = decode<query>(body);
-    if (!message) {
-      out.fault = "invalid Query message";
-      return out;
-    }
-    simple_ = true;
-    statements_.erase(std::string());
-    out.question = console_question{console_wish::simple, std::string(message->text), {}, 0};
+    on_query(body, out);
   } else if (type == parse::info.type) {
     on_parse(body, out);
   } else if (type == bind::info.type) {
@@ -48,17 +41,29 @@ console_session::step console_session::take(char type, bytes_view body) {
     on_execute(body, out);
   } else if (type == close::info.type) {
     on_close(body, out);
-  } else if (type != flush::info.type) {
-    out.fault = "message " + std::string(frontend_name(type)) + " in the admin console";
+  } else if (type == function_call::info.type) {
+    append(out.reply = make_error(error_code::console_unsupported, {"function calls"}), ready_for_query{});
+  } else if (type != flush::info.type) { // like Postgres, it overlooks COPY messages outside a COPY
+    out.unknown = std::string_view("dcf").find(type) == std::string_view::npos;
   }
   if (out.question) simple_ = out.question->wish == console_wish::simple;
   return out;
 }
 
+void console_session::on_query(bytes_view body, step& out) {
+  const auto message = decode<query>(body);
+  if (!message) {
+    append(out.reply = make_error(error_code::invalid_message_format, {"Query"}), ready_for_query{});
+    return;
+  }
+  statements_.erase(std::string());
+  out.question = console_question{console_wish::simple, std::string(message->text), {}, 0};
+}
+
 void console_session::on_parse(bytes_view body, step& out) {
   const auto message = decode<parse>(body);
   if (!message) {
-    out.fault = "invalid Parse message";
+    refuse(out, make_error(error_code::invalid_message_format, {"Parse"}));
   } else if (!message->parameter_types.empty()) {
     refuse(out, make_error(error_code::console_unsupported, {"parameters in commands"}));
   } else if (!message->statement.empty() && statements_.contains(message->statement)) {
@@ -74,8 +79,7 @@ void console_session::on_parse(bytes_view body, step& out) {
 void console_session::on_bind(bytes_view body, step& out) {
   const auto message = decode<bind>(body);
   if (!message) {
-    out.fault = "invalid Bind message";
-    return;
+    return refuse(out, make_error(error_code::invalid_message_format, {"Bind"}));
   }
   const auto found = statements_.find(message->statement);
   if (found == statements_.end()) {
@@ -94,7 +98,7 @@ void console_session::on_bind(bytes_view body, step& out) {
 void console_session::on_describe(bytes_view body, step& out) {
   const auto message = decode<describe>(body);
   if (!message) {
-    out.fault = "invalid Describe message";
+    refuse(out, make_error(error_code::invalid_message_format, {"Describe"}));
   } else if (message->kind == 'S') {
     const auto found = statements_.find(message->name);
     if (found == statements_.end()) return refuse(out, make_error(error_code::no_such_statement, {message->name}));
@@ -110,8 +114,7 @@ void console_session::on_describe(bytes_view body, step& out) {
 void console_session::on_execute(bytes_view body, step& out) {
   const auto message = decode<execute>(body);
   if (!message) {
-    out.fault = "invalid Execute message";
-    return;
+    return refuse(out, make_error(error_code::invalid_message_format, {"Execute"}));
   }
   const auto found = portals_.find(message->portal);
   if (found == portals_.end()) return refuse(out, make_error(error_code::no_such_statement, {message->portal}));
@@ -121,8 +124,7 @@ void console_session::on_execute(bytes_view body, step& out) {
 void console_session::on_close(bytes_view body, step& out) {
   const auto message = decode<close>(body);
   if (!message) {
-    out.fault = "invalid Close message";
-    return;
+    return refuse(out, make_error(error_code::invalid_message_format, {"Close"}));
   }
   if (message->kind == 'S')
     statements_.erase(std::string(message->name));

@@ -38,7 +38,7 @@ public:
     bytes reply;
     std::optional<console_question> question;
     bool terminate = false; // the client said goodbye
-    std::string fault;      // not the protocol: end the connection
+    bool unknown = false;   // no message has this type: end the connection
   };
 
   /// A whole message of the client.
@@ -59,6 +59,7 @@ private:
   void on_execute(bytes_view body, step& out);
   void on_close(bytes_view body, step& out);
   void refuse(step& out, bytes error);
+  void on_query(bytes_view body, step& out);
   bool room_for(std::size_t more) const;
 
   std::map<std::string, std::string, std::less<>> statements_; // name to text

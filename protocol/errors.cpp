@@ -28,12 +28,6 @@ constexpr error_row rows[] = {
      "The start-up parameter \"options\" takes settings as -c name=value or --name=value."},
     {ssl_required, "ssl_required", "28000", fatal, "SSL required",
      "This listener takes encrypted connections only; connect with sslmode=require or stronger."},
-    {direct_tls_without_alpn, "direct_tls_without_alpn", "08P01", fatal,
-     "received direct SSL connection request without ALPN protocol negotiation extension",
-     "Offer the ALPN protocol \"postgresql\", or connect with sslnegotiation=postgres."},
-    {replication_needs_session_mode, "replication_needs_session_mode", "0A000", fatal,
-     "replication connection to database \"{0}\" refused: its pool mode is {1}",
-     "A replication connection keeps its server to itself; set pool_mode = \"session\" for this database or user."},
     // -- login
     {no_user_name, "no_user_name", "28000", fatal, "no PostgreSQL user name specified in startup packet",
      "Give a user in the connection string."},
@@ -44,9 +38,6 @@ constexpr error_row rows[] = {
      "Check user name and password as pg_edge knows them."},
     {not_allowed, "not_allowed", "28000", fatal, "user \"{0}\" is not allowed to connect to database \"{1}\"",
      "The configuration of pg_edge does not let this user in here."},
-    {unsupported_auth, "unsupported_auth", "28000", fatal,
-     "authentication with {0} is not possible here: {1} is needed",
-     "Use a driver that offers the method, or store a secret that serves the one it offers."},
     {invalid_auth_response, "invalid_auth_response", "08P01", fatal, "malformed authentication message: {0}",
      "The client's answer does not follow the protocol; suspect the driver."},
     // Not 57014, which Postgres has for this: drivers take it for a query that was cancelled.
@@ -67,7 +58,11 @@ constexpr error_row rows[] = {
      "The statement was still waiting for a server connection; it was not run."},
     {prepared_statement_too_large, "prepared_statement_too_large", "54000", error,
      "prepared statement of {0} bytes is too large, the limit is {1}",
-     "Send large values as parameters, or the statement as a simple query."},
+     "Send large values as parameters, or the statement without a name."},
+    {names_too_long, "names_too_long", "54000", error, "the names in a Bind message are longer than {0} bytes",
+     "Give portals and statements shorter names."},
+    {message_too_long, "message_too_long", "54000", fatal, "message of {0} bytes is too long: max_packet_size is {1}",
+     "Raise max_packet_size in [pg_edge], or send the value in parts."},
     // -- time-outs
     // pg_edge cancels the statement and closes the server, but may not see which of the two came first.
     {query_timeout, "query_timeout", "08006", fatal,
@@ -105,12 +100,12 @@ constexpr error_row rows[] = {
     // -- the client's messages
     {invalid_message_type, "invalid_message_type", "08P01", fatal, "invalid frontend message type {0}",
      "Client and pg_edge lost step, so the connection is closed; suspect the driver."},
-    {invalid_message_length, "invalid_message_length", "08P01", fatal, "invalid message length: {0} states {1} bytes",
-     "Client and pg_edge lost step, so the connection is closed; suspect the driver."},
-    {invalid_message_format, "invalid_message_format", "08P01", error, "invalid message format: {0}",
-     "The body of the message does not have the fields the protocol lists; suspect the driver."},
-    {unexpected_message, "unexpected_message", "08P01", fatal, "unexpected message {0}: {1} was awaited",
-     "The protocol does not allow this message here; suspect the driver."},
+    {invalid_message_length, "invalid_message_length", "08P01", fatal, "invalid message length",
+     "{0} states {1} bytes: client and pg_edge lost step, so the connection is closed; suspect the driver."},
+    {invalid_message_format, "invalid_message_format", "08P01", error, "invalid message format",
+     "The body of {0} does not have the fields the protocol lists; suspect the driver."},
+    {unexpected_in_copy, "unexpected_in_copy", "08P01", fatal, "unexpected message type 0x{0} during COPY from stdin",
+     "Only the data and the end of a COPY can come while it runs; suspect the driver."},
     // pgbouncer's text with a SQLSTATE that says what it is: not a protocol error, a feature this mode lacks.
     {transaction_in_statement_mode, "transaction_in_statement_mode", "0A000", fatal,
      "transaction blocks not allowed in statement pooling mode",
@@ -126,8 +121,6 @@ constexpr error_row rows[] = {
      "pg_edge is shutting down; no transaction was open. Connect again."},
     {not_accepting, "not_accepting", "57P03", fatal, "pg_edge is shutting down and takes no new connections",
      "Connect again in a moment, or to another node."},
-    {out_of_memory, "out_of_memory", "53200", fatal, "out of memory: {0}",
-     "pg_edge is near its memory limit; retry later with smaller results or fewer clients."},
     {console_syntax, "console_syntax", "42601", error, "invalid command: {0}", "SHOW HELP lists the commands."},
     {console_permission, "console_permission", "42501", error, "user \"{0}\" may not run {1}",
      "Log in as one of admin_users; stats_users may only SHOW."},
@@ -174,6 +167,14 @@ std::string fill_in(std::string_view text, std::initializer_list<std::string_vie
 
 std::string error_text(error_code code, std::initializer_list<std::string_view> args) {
   return fill_in(row_of(code).message, args);
+}
+
+std::string refusal::text() const {
+  return error_text(code, {args.empty() ? "" : args[0], args.size() < 2 ? "" : args[1]});
+}
+
+bytes refusal::response() const {
+  return make_error(code, {args.empty() ? "" : args[0], args.size() < 2 ? "" : args[1]});
 }
 
 bytes make_error(error_code code, std::initializer_list<std::string_view> args) {

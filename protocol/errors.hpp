@@ -6,6 +6,8 @@
 
 #include <initializer_list>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace pg_edge::protocol {
 
@@ -17,14 +19,11 @@ enum class error_code : std::uint8_t {
   unsupported_protocol,    // {0} the version asked for
   invalid_options,         // {0} the text parse_options gave
   ssl_required,
-  direct_tls_without_alpn,
-  replication_needs_session_mode, // {0} database, {1} its pool mode
   // login
   no_user_name,
   no_such_database,      // {0} database
   password_failed,       // {0} user
   not_allowed,           // {0} user, {1} database
-  unsupported_auth,      // {0} what the client (or the stored secret) offers, {1} what would be needed
   invalid_auth_response, // {0} what is wrong with it
   client_login_timeout,  // {0} seconds
   // limits and the queue
@@ -32,6 +31,8 @@ enum class error_code : std::uint8_t {
   query_wait_timeout, // {0} seconds, {1} the pool, {2} where it is set, {3} limit in the way, {4} where that is set
   canceled_while_waiting,
   prepared_statement_too_large, // {0} bytes, {1} the limit
+  names_too_long,               // {0} the limit in bytes
+  message_too_long,             // {0} bytes, {1} the limit
   // time-outs
   query_timeout,               // {0} seconds
   idle_transaction_timeout,    // {0} seconds
@@ -49,7 +50,7 @@ enum class error_code : std::uint8_t {
   invalid_message_type,   // {0} the type byte as a number
   invalid_message_length, // {0} message name, {1} the length
   invalid_message_format, // {0} message name
-  unexpected_message,     // {0} message name, {1} what was awaited
+  unexpected_in_copy,     // {0} the type byte in two hexadecimal digits
   transaction_in_statement_mode,
   no_such_statement, // {0} name
   no_unnamed_statement,
@@ -57,7 +58,6 @@ enum class error_code : std::uint8_t {
   // the node and its console
   shutting_down,
   not_accepting,
-  out_of_memory,       // {0} what for
   console_syntax,      // {0} what was not understood
   console_permission,  // {0} user, {1} command
   console_unsupported, // {0} what was tried
@@ -85,6 +85,17 @@ inline bool is_fatal(error_code code) {
 
 /// `text` with {0} to {9} replaced by the arguments; a placeholder without one becomes "?".
 std::string fill_in(std::string_view text, std::initializer_list<std::string_view> args);
+
+/// Why something is refused: a row and its arguments, for where the answer is given elsewhere than decided.
+struct refusal {
+  error_code code = error_code::internal;
+  std::vector<std::string> args; // no such row has more than two
+
+  std::string text() const;
+  /// The whole ErrorResponse.
+  bytes response() const;
+  bool operator==(const refusal&) const = default;
+};
 
 /// The message of an error with its arguments in place, without the hint: for the log.
 std::string error_text(error_code code, std::initializer_list<std::string_view> args = {});

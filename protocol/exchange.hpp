@@ -11,6 +11,7 @@
 // its way to it.
 #pragma once
 
+#include "protocol/errors.hpp"
 #include "protocol/gather.hpp"
 #include "protocol/sessions.hpp"
 
@@ -26,13 +27,13 @@ enum class client_verdict {
   need_server, // the next message needs a server
   wait,        // the next message must wait until the server owes nothing
   terminate,   // the client said goodbye
-  broken       // not the protocol: `reason` says why
+  broken       // not the protocol, or beyond a limit: `why` says what, and the connection ends
 };
 
 struct client_step {
   std::size_t consumed = 0;
   client_verdict verdict = client_verdict::more;
-  std::string reason;
+  refusal why;
 };
 
 /// Takes what the client sent. `server` is null while none is checked out. Bytes are borrowed from `in`.

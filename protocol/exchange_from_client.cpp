@@ -1,5 +1,6 @@
 // The client's side of the exchange: one member function a message.
 #include "protocol/client_side.hpp"
+#include "protocol/messages.hpp"
 
 namespace pg_edge::protocol {
 
@@ -8,26 +9,18 @@ client_step client_side::run() {
     if (c_.frame_left != 0) pass_rest();
     const bytes_view rest = in_.substr(at_);
     frame_header header;
-    switch (rest.empty() ? header_status::need_more : read_header(rest, header)) {
-    case header_status::need_more:
-      return {at_, client_verdict::more, {}};
-    case header_status::invalid:
-      return {at_, client_verdict::broken, "invalid message length"};
-    case header_status::ok:
-      break;
-    }
-    if (header.total() > c_.rules->max_message)
-      return {at_, client_verdict::broken, "message longer than max_packet_size"};
-    const client_verdict verdict = message(header, rest);
-    if (stop_) return {at_, verdict, std::move(reason_)};
+    const header_status status = rest.empty() ? header_status::need_more : read_header(rest, header);
+    if (status == header_status::need_more) return {at_, client_verdict::more, {}};
+    client_verdict verdict = wrong_header(header, status);
+    if (!stop_) verdict = message(header, rest);
+    if (stop_) return {at_, verdict, std::move(why_)};
   }
 }
 
 // -- results of a message: the next one, or one of the reasons to stop
 // -------------------------------------------------
-client_verdict client_side::stop(client_verdict why, std::string reason) {
+client_verdict client_side::stop(client_verdict why) {
   stop_ = true;
-  reason_ = std::move(reason);
   return why;
 }
 
@@ -35,6 +28,14 @@ client_verdict client_side::stop(client_verdict why, std::string reason) {
 client_verdict client_side::wait() {
   if (!s_->owed.back().flushes()) write_message(to_server_, 'H', {});
   return stop(client_verdict::wait);
+}
+
+/// The connection ends with this message. What was sent before it is answered first, as by Postgres, unless the server
+/// waits for more itself.
+client_verdict client_side::broken(refusal why) {
+  if (s_ != nullptr && !s_->owed.empty() && !s_->copy_in && !s_->copy_both) return wait();
+  why_ = std::move(why);
+  return stop(client_verdict::broken);
 }
 
 // -- moving bytes
@@ -64,6 +65,7 @@ client_verdict client_side::swallow(const frame_header& header) {
 owed_reply& client_side::owe(reply_kind kind, bool ours) {
   owed_reply& made = s_->owed.push(kind, ours);
   made.batch = s_->batch;
+  s_->used_batch = s_->batch;
   return made;
 }
 
@@ -90,6 +92,8 @@ client_verdict client_side::skipped(const frame_header& header) {
 
 /// What can be answered while the client has no server: nothing was begun, so the status is idle.
 client_verdict client_side::without_server(const frame_header& header, bytes_view rest) {
+  const bool malformed = (header.type == 'S' || header.type == 'H') && header.body() != 0;
+  if (malformed) return stop(client_verdict::need_server); // for an error at its place
   switch (header.type) {
   case 'X':
     return stop(client_verdict::terminate);
@@ -114,7 +118,7 @@ client_verdict client_side::without_server(const frame_header& header, bytes_vie
   case 'F':
     return stop(client_verdict::need_server);
   default:
-    return invalid_type(header);
+    return next(); // wrong_header lets no other in
   }
 }
 
@@ -140,6 +144,7 @@ client_verdict client_side::with_server(const frame_header& header, bytes_view r
   case 'S':
     return sync(header);
   case 'H':
+    if (header.body() != 0) return refuse_on_server(header, {error_code::invalid_message_format, {"Flush"}});
     return forward(header);
   case 'F':
     owe(reply_kind::function_call);
@@ -153,7 +158,7 @@ client_verdict client_side::with_server(const frame_header& header, bytes_view r
   case 'X':
     return stop(client_verdict::terminate);
   default:
-    return invalid_type(header);
+    return next(); // wrong_header lets no other in
   }
 }
 
@@ -163,9 +168,25 @@ bool client_side::too_far_ahead() const {
          s_->owed.size() >= owed_limit || to_server_.size() > in_.size() + own_bytes_limit;
 }
 
-client_verdict client_side::invalid_type(const frame_header& header) {
-  return stop(client_verdict::broken,
-              "invalid frontend message type " + std::to_string(static_cast<unsigned char>(header.type)));
+/// Like Postgres: first the type, then whether a message of that type can be so long. Postgres 14 and newer closes the
+/// connection when a message that holds only names or numbers states more; an older server must not be given it either,
+/// since it would have to be kept until the names are read.
+client_verdict client_side::wrong_header(const frame_header& header, header_status status) {
+  constexpr std::string_view known = "QPBFdEDCSHXcf", small = "EDCSHXcf";
+  const auto type = static_cast<unsigned char>(header.type);
+  if (known.find(header.type) == std::string_view::npos) {
+    if (s_ == nullptr || !s_->copy_in) return broken({error_code::invalid_message_type, {std::to_string(type)}});
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    return broken({error_code::unexpected_in_copy, {{digits[type / 16], digits[type % 16]}}});
+  }
+  const bool too_long = small.find(header.type) != std::string_view::npos && header.length > max_small_frame_length;
+  if (status == header_status::invalid || too_long)
+    return broken(
+        {error_code::invalid_message_length, {std::string(frontend_name(header.type)), std::to_string(header.length)}});
+  if (header.total() > c_.rules->max_message)
+    return broken(
+        {error_code::message_too_long, {std::to_string(header.total()), std::to_string(c_.rules->max_message)}});
+  return next();
 }
 
 // -- simple query
@@ -227,12 +248,14 @@ client_verdict client_side::sync(const frame_header& header) {
   const owed_reply* command = last_command();
   const bool after_copy_end = command != nullptr && command->copy_ends > 0;
   const bool probe = s_->skipping && s_->stray == stray_sync::possible;
+  if (header.body() != 0 && !s_->skipping) owe_refusal({error_code::invalid_message_format, {"Sync"}});
   ++c_.batch;
   c_.in_batch = false;
   s_->skipping = false;
   owe(reply_kind::sync).after_copy_end = after_copy_end;
   s_->batch++;
-  const client_verdict verdict = forward(header);
+  if (header.body() != 0) write_message(to_server_, 'S', {});
+  const client_verdict verdict = header.body() == 0 ? forward(header) : swallow(header);
   if (probe) probe_stray_sync(*s_, to_server_);
   return verdict;
 }

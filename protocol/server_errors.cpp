@@ -33,6 +33,7 @@ void server_side::error_in_batch(const frame_header& header, bytes_view body) {
   const bool kept = s_.retry.now == batch_retry::stage::complete || s_.retry.now == batch_retry::stage::recording;
   const bool second_try = kept && c_ != nullptr && s_.transaction_status == 'I' && is_stale_plan(body);
   s_.unlistened = false;
+  const std::unique_ptr<bytes> refusal = sync > 0 ? std::move(s_.owed.front().refusal) : nullptr;
   const bool unnamed_failed = sync > 0 && is_unnamed_parse(s_.owed.front());
   if (unnamed_failed) s_.owed.front().undo = nullptr; // it was not skipped
   for (std::size_t i = sync; i > 0; --i)
@@ -43,7 +44,11 @@ void server_side::error_in_batch(const frame_header& header, bytes_view body) {
   if (second_try) begin_second_try();
   s_.skipping = s_.owed.empty();
   settle_stray_sync();
-  send_on(header, !own_batch && !second_try);
+  if (refusal) {
+    client_sees_batch();
+    if (c_ != nullptr) to_client_.copy(*refusal);
+  }
+  send_on(header, !own_batch && !second_try && !refusal);
 }
 
 /// The batch goes to the server once more when it is through with this one. What the client has flushed has no Sync
@@ -71,6 +76,18 @@ void server_side::forget_unnamed(std::uint64_t generation) {
   c_->extras->unnamed_generation = 0;
 }
 
+/// The server keeps the unnamed statement it had when it skips a Parse or Close of one; one that fails leaves none. A
+/// later batch, or a query, may have changed it meanwhile. It must not be sent again without need: in the aborted
+/// transaction Postgres refuses a Parse where it still describes what it has.
+void server_side::take_back_unnamed(const owed_reply& reply) {
+  if (reply.epoch != s_.unnamed_generation) return;
+  const bool restored = reply.undo && s_.unnamed_client != 0;
+  s_.unnamed_client = restored ? reply.undo->server_unnamed_client : 0;
+  if (!restored) return;
+  s_.unnamed_generation = reply.undo->server_unnamed_generation;
+  s_.unnamed_batch = 0; // confirmed, or about to be taken back itself
+}
+
 /// The server will not do what this reply was owed for.
 void server_side::take_back(owed_reply& reply) {
   if (reply.kind == reply_kind::parse && reply.subject) {
@@ -80,8 +97,7 @@ void server_side::take_back(owed_reply& reply) {
     const server_statements::entry* entry = s_.statements.find(*reply.subject);
     if (entry != nullptr && entry->serial == reply.serial) s_.statements.erase(*reply.subject);
   } else if (reply.kind == reply_kind::parse || (reply.kind == reply_kind::close && reply.epoch != 0)) {
-    // Whosever it was may be there still. A later batch may have sent another meanwhile.
-    if (reply.epoch == s_.unnamed_generation) s_.unnamed_client = 0;
+    take_back_unnamed(reply);
   } else if (reply.kind == reply_kind::close && reply.ours && reply.subject) {
     s_.statements.erase(*reply.subject);
     s_.statements.add(reply.subject).stale = true; // still there, and of unknown age

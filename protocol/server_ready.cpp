@@ -111,7 +111,9 @@ void server_side::replay(const frame_header& header) {
   if (const server_statements::entry* entry = s_.statements.find(*retry.subject)) renew(*entry);
   retry.subject = nullptr;
   const client_step again = from_client(*c_, &s_, retry.replaying, to_server_, to_client_);
-  if (again.consumed != retry.replaying.size()) broken("a batch could not be sent again");
+  if (again.consumed != retry.replaying.size()) return broken("a batch could not be sent again");
+  if (s_.owed.empty() || s_.owed.back().flushes()) return;
+  to_server_.write([&](bytes& own) { append(own, protocol::flush{}); }); // its client may be waiting for the answers
 }
 
 /// RESET takes a session back to its start-up values, and those are the client's, not the server's. Returns whether

@@ -78,6 +78,7 @@ private:
   static bool is_unnamed_parse(const owed_reply& reply);
   void forget_unnamed(std::uint64_t generation);
   void take_back(owed_reply& reply);
+  void take_back_unnamed(const owed_reply& reply);
 
   // -- parameters
   void parameter_status(const frame_header& header, bytes_view rest);

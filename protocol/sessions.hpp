@@ -42,7 +42,7 @@ inline constexpr std::size_t whole_query_limit = 64 * 1024;
 inline constexpr std::size_t kept_unnamed_limit = 256 * 1024;
 /// A named Parse is kept whole, so it has a limit of its own.
 inline constexpr std::size_t named_parse_limit = 16 * 1024 * 1024;
-/// Portal and statement names together.
+/// Portal and statement names of a Bind together; the other messages with names are limited by their length.
 inline constexpr std::size_t name_limit = 64 * 1024;
 /// The bytes of a batch kept so that it can be sent again after a stale plan's error.
 inline constexpr std::size_t retry_limit = 64 * 1024;
@@ -101,6 +101,7 @@ enum class reply_kind : std::uint8_t {
   sync,
   local_parse, // answered by the pooler when its turn comes
   local_close,
+  refused, // an error of the server's in whose place `refusal` goes to the client
 };
 
 /// What those answers are.
@@ -115,6 +116,8 @@ struct map_undo {
   std::uint64_t unnamed_generation = 0;
   bool unnamed_names = false;
   text_effects_ptr unnamed_effects;
+  std::uint64_t server_unnamed_client = 0; // what the server holds if it skips the Parse
+  std::uint64_t server_unnamed_generation = 0;
 };
 
 struct owed_reply {
@@ -131,6 +134,7 @@ struct owed_reply {
   statement_ptr subject;
   text_effects_ptr effects;
   std::unique_ptr<map_undo> undo;
+  std::unique_ptr<bytes> refusal; // a whole ErrorResponse
 
   /// The server answers without a Flush.
   bool flushes() const {
@@ -202,7 +206,6 @@ struct server_dirt {
 struct batch_retry {
   enum class stage : std::uint8_t { off, recording, complete, failed };
   stage now = stage::off;
-  int executes = 0;
   bytes batch;     // the client's own bytes, from the first doubtful message to Sync
   bytes replaying; // ... while they are on their way a second time
   bytes held;      // a ParameterDescription, which Postgres sends before it finds that the plan is stale
@@ -226,7 +229,8 @@ struct server_session {
   bool copy_in = false;   // the server takes CopyData
   bool copy_both = false; // replication
   stray_sync stray = stray_sync::none;
-  std::uint64_t batch = 1; // rises with every Sync or simple query sent
+  std::uint64_t batch = 1;      // rises with every Sync or simple query sent
+  std::uint64_t used_batch = 0; // of what was sent last: in it something may have been done already
   std::uint64_t parse_serial = 0;
   std::uint64_t unnamed_client = 0; // whose unnamed statement the server holds; 0: none, or it is not known whose
   std::uint64_t unnamed_generation = 0;

@@ -60,15 +60,6 @@ std::string_view startup_message::database() const {
   return given.empty() ? user() : given;
 }
 
-// No row that a start-up error uses has more than two placeholders.
-std::string startup_error::text() const {
-  return error_text(code, {args.empty() ? "" : args[0], args.size() < 2 ? "" : args[1]});
-}
-
-bytes startup_error::response() const {
-  return make_error(code, {args.empty() ? "" : args[0], args.size() < 2 ? "" : args[1]});
-}
-
 // -- reading
 // -----------------------------------------------------------------------------------------------------------
 

@@ -60,16 +60,8 @@ struct startup_message {
   bool operator==(const startup_message&) const = default;
 };
 
-/// Why a start-up packet is refused: a row of the error table and its arguments.
-struct startup_error {
-  error_code code = error_code::startup_packet_invalid;
-  std::vector<std::string> args;
-
-  std::string text() const;
-  /// The ErrorResponse to send before closing.
-  bytes response() const;
-  bool operator==(const startup_error&) const = default;
-};
+/// Why a start-up packet is refused; its response is sent before closing.
+using startup_error = refusal;
 
 using startup_packet = std::variant<startup_error, ssl_request, gssenc_request, cancel_request, startup_message>;
 

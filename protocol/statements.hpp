@@ -90,6 +90,9 @@ struct client_statement {
   statement_ptr what;
   std::uint64_t parsed_at = 0;
   std::uint64_t parsed_in = 0; // the client's batch; 0: of none that could still be going on
+  /// Its text names prepared statements, and this is how the client wrote it, with the parameter types: `what` is the
+  /// text with the names that these had when it was used last. Null for the common kind.
+  std::shared_ptr<const bytes> written{};
 };
 using client_statements = std::unordered_map<std::string, client_statement>;
 

@@ -16,25 +16,6 @@
 using namespace pg_edge::actors;
 using namespace std::chrono_literals;
 
-#if defined(__SANITIZE_THREAD__)
-// libcaf_core.so is not instrumented, so ThreadSanitizer sees neither its reference counts (what the last reference
-// destroys looks unordered) nor the queues of its own workers. Suppressing the library also hides the handlers that it
-// calls: built with PG_EDGE_TSAN_STRICT those are checked too. The cases thousands_* and no_wake_up_* then report only
-// CAF's own threads at the end of an actor system; a report that names a thread reactor/N is ours.
-extern "C" const char* __tsan_default_suppressions() {
-#ifdef PG_EDGE_TSAN_STRICT
-  return "race:block_dtor\n"
-         "race:data_dtor\n"
-         "race:caf::message::~message\n"
-         "race:caf::detail::tuple_vals\n"
-         "race:caf::scheduler::worker\n";
-#else
-  return "race:libcaf_core.so\n"
-         "race:block_dtor\n";
-#endif
-}
-#endif
-
 namespace {
 
 // Reactors around an actor system, gone in the right order: reactors stop, the system waits for its actors, and the

@@ -54,16 +54,16 @@ public:
     sockaddr_in address = local(port_);
     if (bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener_, 16) != 0)
       throw test_failure("cannot listen");
-    threads_.emplace_back([this] { accept_all(); });
+    acceptor_ = std::thread([this] { accept_all(); });
   }
   ~far_postgres() {
     stopping_ = true;
     shutdown(listener_, SHUT_RDWR);
-    threads_.front().join();
+    acceptor_.join(); // from here on nobody adds to the lists
     for (int fd : sockets_)
       shutdown(fd, SHUT_RDWR);
-    for (std::size_t i = 1; i < threads_.size(); ++i)
-      threads_[i].join();
+    for (std::thread& one : threads_)
+      one.join();
     for (int fd : sockets_)
       ::close(fd);
     ::close(listener_);
@@ -113,6 +113,7 @@ private:
   std::atomic<bool> stopping_ = false;
   std::vector<int> sockets_;
   std::vector<std::thread> threads_;
+  std::thread acceptor_;
 };
 
 std::string unnamed(const std::string& sql, const bind_values& values = {}) {

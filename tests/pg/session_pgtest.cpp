@@ -1,44 +1,17 @@
 // Session pooling (B071-B075): one client, one server until it leaves, and a clean server for the next.
-#include "tests/support/pg_edge_process.hpp"
-#include "tests/support/postgres.hpp"
-#include "tests/support/pq.hpp"
-#include "tests/support/wire_client.hpp"
-
-#include <boost/test/unit_test.hpp>
+#include "tests/pg/pools_support.hpp"
 
 using namespace pg_edge::test;
 
 namespace {
 
-struct node : pg_edge_process {
-  explicit node(const std::string& settings)
-      : pg_edge_process((settle(), simple_toml("pool_mode = \"session\"\n" + settings))) {}
-  static void settle() {
-    if (!wait_for([] { return postgres::shared().backends("trust_user") == 0; }))
-      throw test_failure("backends of the last pg_edge do not leave");
-  }
-  wire_client client(start_parameters more = {}, const std::string& user = "trust_user") {
-    wire_client made(port());
-    more.insert(more.begin(), {{"user", user}, {"database", "app"}});
-    made.startup(more);
-    return made;
-  }
+struct node : pool_node {
+  explicit node(const std::string& settings) : pool_node("pool_mode = \"session\"\n" + settings) {}
 };
 
-std::string pid(wire_client& client) {
-  return client.value("select pg_backend_pid()");
-}
-
-constexpr milliseconds a_while{150}; // long enough that an answer on its way would have come
-
-/// What a client must find on a server that another had before: nothing.
-void expect_untouched(wire_client& client) {
-  client.query("select count(*) from pg_class where relpersistence = 't'", "T D(0) C Z(I)");
-  client.query("select count(*) from pg_cursors", "T D(0) C Z(I)");
-  client.query("select count(*) from pg_prepared_statements", "T D(0) C Z(I)");
-  client.query("select count(*) from pg_listening_channels()", "T D(0) C Z(I)");
-  client.query("select count(*) from pg_locks where locktype = 'advisory'", "T D(0) C Z(I)");
-  client.query("select current_user = session_user, now() = statement_timestamp()", "T D(t,t) C Z(I)");
+/// What a client must find on a server that another had for its session.
+void expect_clean(wire_client& client) {
+  expect_untouched(client);
   client.query("select count(*) from pg_settings where source = 'session' and name not in ('application_name', "
                "'client_encoding', 'DateStyle', 'TimeZone', 'IntervalStyle', 'standard_conforming_strings')",
                "T D(0) C Z(I)");
@@ -98,7 +71,7 @@ BOOST_AUTO_TEST_CASE(B072_on_leaving_all_state_is_discarded) {
       if (how == 2) a.close_abruptly();
       wire_client next = pool.client();
       BOOST_TEST_CONTEXT(state << ", left in way " << how) {
-        expect_untouched(next);
+        expect_clean(next);
         BOOST_TEST(next.value("show timezone") == server.query("show timezone"));
         BOOST_TEST(next.value("show application_name") == "");
         BOOST_TEST(next.value("show transaction_isolation") == "read committed");

@@ -429,6 +429,27 @@ BOOST_AUTO_TEST_CASE(B011_application_name_is_each_clients_own) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(B012_a_notice_at_login_when_configured_and_none_otherwise) {
+  const start_parameters who{{"user", "trust_user"}, {"database", "app"}};
+  for (const set_up& how : every_set_up) {
+    pg_edge_process node(set_up_toml(how));
+    for (int again = 0; again < 2; ++again) // the first login learns from a server
+      for (const wire_message& message : wire_client(node.port()).try_startup(who))
+        BOOST_TEST(message.type != 'N');
+    node.rewrite_config(set_up_toml(how, "login_notify_message = \"this is a pooler\"\n"));
+    node.signal(SIGHUP);
+    BOOST_TEST(node.wait_for_log("event=settings_reloaded"));
+    const auto messages = wire_client(node.port()).try_startup(who);
+    BOOST_TEST_REQUIRE(messages.size() > 2u);
+    const wire_message& notice = messages[messages.size() - 2];
+    BOOST_TEST(summary(notice) == "N(00000)");
+    BOOST_TEST(error_field(notice, 'S') == "NOTICE");
+    BOOST_TEST(error_field(notice, 'M') == "this is a pooler");
+    BOOST_TEST(summary(messages.back()) == "Z(I)");
+    BOOST_TEST(std::count_if(messages.begin(), messages.end(), [](const auto& one) { return one.type == 'N'; }) == 1);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(B013_parameter_status_matches_the_servers_in_canonical_form) {
   in_every_set_up("", [](pg_edge_process& node) {
     const start_parameters wishes[] = {

@@ -1,31 +1,13 @@
 // Statement pooling (B076): a server goes back after every query, so a transaction that stays open is refused.
-#include "tests/support/pg_edge_process.hpp"
-#include "tests/support/postgres.hpp"
-#include "tests/support/wire_client.hpp"
-
-#include <boost/test/unit_test.hpp>
+#include "tests/pg/pools_support.hpp"
 
 using namespace pg_edge::test;
 
 namespace {
 
-struct node : pg_edge_process {
-  explicit node(const std::string& settings) : pg_edge_process(simple_toml("pool_mode = \"statement\"\n" + settings)) {}
-  wire_client client() {
-    wire_client made(port());
-    made.login("trust_user", "app");
-    return made;
-  }
+struct node : pool_node {
+  explicit node(const std::string& settings) : pool_node("pool_mode = \"statement\"\n" + settings) {}
 };
-
-void table(const std::string& name) {
-  postgres::shared().query("drop table if exists " + name + "; create table " + name + " (n int); grant all on " +
-                           name + " to public");
-}
-
-std::string count(const std::string& name) {
-  return postgres::shared().query("select count(*) from " + name);
-}
 
 } // namespace
 

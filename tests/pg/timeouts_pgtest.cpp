@@ -375,6 +375,40 @@ BOOST_AUTO_TEST_CASE(B129_a_server_that_was_closed_while_idle_is_never_given_to_
   });
 }
 
+BOOST_AUTO_TEST_CASE(B130_tcp_user_timeout_frees_a_query_stuck_on_a_dead_peer) {
+  // A peer that never takes what was sent looks to the kernel as one that has gone: its window stays shut. A short
+  // query would fit into that window, and be taken for delivered.
+  for (const int reactors : {1, 2}) {
+    tcp_proxy proxy(postgres::shared().port(), "127.0.0.1", 4096);
+    pg_edge_process node(set_up_toml({"transaction", reactors},
+                                     "default_pool_size = 1\ntcp_user_timeout = 1500\nquery_wait_timeout = 30\n"
+                                     "server_tls_sslmode = \"disable\"\n",
+                                     by_proxy(proxy)));
+    wire_client client = log_in_to(node, "proxied"), waiting = log_in_to(node, "proxied");
+    client.query("begin", "C Z(T)"); // the server is this client's before the other one asks
+    proxy.forget_present();
+    std::thread sender([&] { // more than all buffers on the way can hold
+      try {
+        client.send(query_bytes("select length('" + std::string(32'000'000, 'x') + "')"));
+      } catch (const test_failure&) { // nobody reads any more: expected
+      }
+    });
+    waiting.send(query_bytes("select 'free again'"));
+    const milliseconds taken = time_of([&] {
+      const auto answer = waiting.try_read_message(milliseconds(15000));
+      BOOST_TEST((answer && summary(*answer) == "T(?column?)"), node.log());
+    });
+    BOOST_TEST(taken.count() >= 1400);
+    waiting.expect("D(free again) C Z(I)");
+    sender.join();
+    wire_message last;
+    while (auto message = client.try_read_message(milliseconds(5000)))
+      last = *message;
+    BOOST_TEST(summary(last) == "E(08006)"); // the outcome is unknown
+    BOOST_TEST(node.log_contains("Connection timed out"), node.log());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(B131_statement_timeout_of_the_client_works_and_closes_nothing) {
   in_every_set_up("default_pool_size = 1\n", [](pg_edge_process& node) {
     {

@@ -159,6 +159,6 @@ private:
 };
 
 /// What a backend of the client's own answers to these bytes.
-std::string straight(std::string_view bytes, toy_settings startup = {});
+std::string straight(std::string_view bytes, toy_settings startup = {}, toy_database database = {});
 
 } // namespace pg_edge::test

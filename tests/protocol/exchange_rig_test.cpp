@@ -165,8 +165,7 @@ std::string comparable(std::string_view bytes, toy_settings parameters) {
   return result;
 }
 
-std::string straight(std::string_view bytes, toy_settings startup) {
-  toy_database database;
+std::string straight(std::string_view bytes, toy_settings startup, toy_database database) {
   toy_server toy(database, startup);
   toy.feed(bytes);
   return comparable(toy.take(), toy_server(database, startup).reported());
@@ -346,7 +345,7 @@ void rig::use_input(rig_client& client) {
     break;
   case client_verdict::broken:
     client.gone = true;
-    client.broken = result.reason;
+    client.broken = result.why.text();
     break;
   }
 }

@@ -249,6 +249,44 @@ BOOST_AUTO_TEST_CASE(B084_names_are_those_of_when_it_is_bound) {
          b("") + e() + s(), b("") + e() + s()});
 }
 
+BOOST_AUTO_TEST_CASE(B058_B084_names_in_the_text_of_a_named_statement) {
+  const std::string run = b("x") + e() + s();
+  check({q("PREPARE s1 AS SELECT 'a'"), p("x", "EXECUTE s1") + s(), run, run});
+  check({p("s1", "SELECT 'a'") + s(), p("x", "EXECUTE s1") + ds("x") + b("x") + dp() + e() + s(), run,
+         ds("x") + b("x") + dp() + e() + s()});
+  check({p("s1", "SELECT 'a'") + p("x", "EXECUTE s1") + b("x") + e() + s(), cs("s1") + p("s1", "SELECT 'b'") + s(), run,
+         q("DEALLOCATE s1"), run, q("PREPARE s1 AS SELECT 'c'"), run});
+  check({p("s1", "SELECT 'a'") + s(), p("x", "DEALLOCATE s1") + s(), b("s1") + e() + s(), run, b("s1") + e() + s(), run,
+         p("s1", "SELECT 'b'") + b("x") + e() + b("s1") + e() + s()});
+  check({p("x", "DEALLOCATE s1") + s(), p("s1", "SELECT 'a'") + b("x") + e() + b("x") + e() + s(), b("s1") + e() + s(),
+         q("BEGIN"), q("FAIL"), run, ds("x") + s(), q("ROLLBACK"), run});
+  check({p("x", "PREPARE s1 AS SELECT 'a'") + s(), run, b("s1") + e() + s(), run, q("EXECUTE s1"), q("DEALLOCATE s1"),
+         run, q("EXECUTE s1"), p("x", "PREPARE s2 AS SELECT 'a'") + s(), cs("x") + s(), run});
+  check({p("x", "DEALLOCATE x") + s(), run, run, p("x", "DEALLOCATE ALL") + s(), run, run});
+}
+
+BOOST_AUTO_TEST_CASE(B084_named_texts_with_the_same_names_of_two_clients) {
+  rig all({.servers = 2, .spread = true});
+  rig_client& one = all.client();
+  rig_client& two = all.client();
+  all.send(one, p("s1", "SELECT 'one'") + p("x", "EXECUTE s1") + p("gone", "DEALLOCATE s1") + s());
+  all.send(two, p("x", "EXECUTE s1") + p("gone", "DEALLOCATE s1") + s());
+  all.got(one);
+  all.got(two);
+  all.send(two, b("x") + e() + s() + b("gone") + e() + s());
+  BOOST_TEST(all.got(two) == "2; E 26000 prepared statement \"s1\" does not exist; Z I; "
+                             "2; E 26000 prepared statement \"s1\" does not exist; Z I");
+  all.send(two, p("s1", "SELECT 'two'") + s() + b("x") + e() + s());
+  BOOST_TEST(all.got(two) == "1; Z I; 2; D two; C SELECT 1; Z I");
+  all.send(one, b("x") + e() + s());
+  BOOST_TEST(all.got(one) == "2; D one; C SELECT 1; Z I");
+  all.send(two, b("gone") + e() + s() + b("s1") + e() + s());
+  BOOST_TEST(all.got(two) == "2; C DEALLOCATE; Z I; E 26000 prepared statement \"s1\" does not exist; Z I");
+  all.send(one, b("x") + e() + s());
+  BOOST_TEST(all.got(one) == "2; D one; C SELECT 1; Z I");
+  BOOST_TEST(all.problems() == "");
+}
+
 BOOST_AUTO_TEST_CASE(B089_what_follows_an_unnamed_parse_that_fails) {
   check({p("", "SELECT 'a'") + s(), p("", "SELEC 1") + p("", "SELECT 'b'") + s(), b("") + e() + s()});
   check({p("", "SELECT 'a'") + s(), b("nothing") + cs("") + p("", "SELECT 'b'") + s() + b("") + e() + s()});
@@ -343,6 +381,22 @@ BOOST_AUTO_TEST_CASE(B089_another_clients_unnamed_statement_is_never_run) {
   check({p("", "SELECT 'a'") + s() + p("", "SELEC 1") + s() + b("") + e() + s()});
   check({p("", "SELEC 1") + s() + p("", "SELECT 'a'") + b("nothing") + p("", "SELECT 'b'") + s() + b("nothing") +
          p("", "SELECT 'c'") + s() + b("") + e() + s()});
+}
+
+/// Postgres still describes the statement it has, if that returns no rows, but refuses to be told it once more.
+BOOST_AUTO_TEST_CASE(B089_a_skipped_parse_leaves_the_statement_an_aborted_transaction_has) {
+  const std::string begin = p("", "BEGIN") + b("") + e();
+  const std::string commit = p("", "COMMIT") + b("") + e();
+  const std::string look = ds("") + commit + s();
+  check({p("s1", "SELECT 'a'") + begin + b("", {"too many"}) + p("", "SELECT 'b'") + b("") + e() + s(), look,
+         q("SELECT 'c'")}); // seed 22513
+  check({begin + e("nothing") + p("", "INSERT") + commit + s(), s() + ds("") + commit + ds("s1") + s(),
+         q("SELECT 'c'")}); // seed 41949
+  check({h() + begin + b("") + e() + dp("nothing") + p("", "SELECT 'a'") + p("s2", "SELECT 'b'") + s(), look,
+         p("", "FAIL") + b("") + e() + s()}); // seed 45141
+  check({begin + e("nothing") + cs("") + s(), look, q("SELECT 'c'")});
+  check({begin + e("nothing") + p("", "SELECT 'a'") + q("SELECT 'skipped'") + s(), q("COMMIT"), b("") + e() + s()});
+  check({begin + e("nothing") + p("", "SELECT 'a'") + s() + q("COMMIT"), b("") + e() + s(), ds("") + s()});
 }
 
 BOOST_AUTO_TEST_CASE(B089_skipped_parse_of_one_client_then_another) {
@@ -469,12 +523,51 @@ BOOST_AUTO_TEST_CASE(B093_a_second_try_runs_nothing_twice) {
   all.send(after, b("mine") + e() + s());
   BOOST_TEST(all.got(after) == "2; D t; C SELECT 1; Z I");
   BOOST_TEST(all.server(0).toy->executed.size() == 1u);
-  // What cannot be sent twice tells the client: two Executes.
+  // However many Executes follow: nothing is run before what is in doubt.
   all.elsewhere("ALTER TABLE t");
   all.send(after, cs("mine") + p("mine", "SELECT * FROM t") + s());
   all.got(after);
+  all.server(0).toy->executed.clear();
   all.send(after, b("mine") + e() + b("mine") + e() + s());
-  BOOST_TEST(all.got(after) == "E 0A000 cached plan must not change result type; Z I");
+  BOOST_TEST(all.got(after) == "2; D t; C SELECT 1; 2; D t; C SELECT 1; Z I");
+  BOOST_TEST(all.server(0).toy->executed.size() == 2u);
+}
+
+/// A second try from the middle of a batch would lose what came before: it is rolled back with the first try.
+BOOST_AUTO_TEST_CASE(B093_no_second_try_behind_work_of_the_same_batch) {
+  rig all;
+  rig_client& before = all.client();
+  rig_client& after = all.client();
+  all.send(before, p("s1", "SELECT * FROM t") + s());
+  all.send(after, p("work", "INSERT") + s());
+  all.elsewhere("ALTER TABLE t");
+  all.send(after, p("mine", "SELECT * FROM t") + s());
+  all.got(after);
+  all.server(0).toy->executed.clear();
+  all.send(after, b("work") + e() + h());
+  BOOST_TEST(all.got(after) == "2; C INSERT 0 1");
+  all.send(after, b("mine") + e() + s());
+  BOOST_TEST(all.got(after) == "2; D t; C SELECT 1; Z I");
+  BOOST_TEST(all.server(0).toy->executed.size() == 2u);
+  BOOST_TEST(all.problems() == "");
+}
+
+BOOST_AUTO_TEST_CASE(B093_a_batch_too_large_to_be_kept) {
+  const std::string big(70'000, 'x');
+  for (const std::string& more :
+       {e() + p("", "SELECT '" + big + "'") + b("") + e() + s(), e() + q("SELECT 'second'") + s()}) {
+    rig all;
+    rig_client& before = all.client();
+    rig_client& after = all.client();
+    all.send(before, p("s1", "SELECT * FROM t") + s());
+    all.elsewhere("ALTER TABLE t");
+    all.send(after, p("mine", "SELECT * FROM t") + s());
+    all.got(after);
+    all.send(after, b("mine") + more);
+    const std::string had = all.got(after);
+    BOOST_TEST(had.starts_with("2; D t; C SELECT 1; "), had.substr(0, 200));
+    BOOST_TEST(all.problems() == "");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(B093_a_second_try_keeps_the_order) {
@@ -490,10 +583,7 @@ BOOST_AUTO_TEST_CASE(B093_a_second_try_keeps_the_order) {
     all.send(after, b("mine") + dp() + e() + s() + q("SELECT 'second'") + exec_params("SELECT 'third'"));
     const std::string had = all.got(after);
     const std::string rest = "Z I; T 1; D second; C SELECT 1; Z I; 1; 2; T 1; D third; C SELECT 1; Z I";
-    // Sent ahead, the batch cannot always be sent again.
-    BOOST_TEST((had == "2; T 2; D t; C SELECT 1; " + rest ||
-                had == "E 0A000 cached plan must not change result type; " + rest),
-               had);
+    BOOST_TEST(had == "2; T 2; D t; C SELECT 1; " + rest);
     BOOST_TEST(all.problems() == "");
   }
 }

@@ -300,7 +300,7 @@ void toy_server::parse(std::string_view body) {
   if (!in.ok() || !in.at_end()) throw toy_error{"08P01", "invalid message format"};
   start_transaction();
   if (name.empty()) unnamed_ = nullptr;
-  if (sql.starts_with("SELEC ")) throw toy_error{"42601", "syntax error"};
+  if (sql.starts_with("SELEC ") || sql == "refused by pg_edge") throw toy_error{"42601", "syntax error"};
   if (split(sql, ';').size() > 1) throw toy_error{"42601", "cannot insert multiple commands into a prepared statement"};
   check_aborted(sql);
   auto what = analyze(sql);
@@ -337,7 +337,9 @@ void toy_server::bind(std::string_view body) {
   if (!portal.empty() && portals_.count(portal) != 0) throw toy_error{"42P03", "cursor already exists"};
   portals_.erase(portal);
   revalidate(*what);
-  portals_[portal] = {what, parameters, std::nullopt, 0, false};
+  const std::vector<std::string> words = words_of(what->sql);
+  const auto inner = words.size() > 1 && words[0] == "execute" ? statements_.find(words[1]) : statements_.end();
+  portals_[portal] = {what, inner == statements_.end() ? nullptr : inner->second, parameters, std::nullopt, 0, false};
   send('2', "");
 }
 
@@ -347,6 +349,7 @@ void toy_server::describe(std::string_view body) {
   start_transaction();
   if (body[0] == 'S') {
     const auto what = find(name);
+    if (!database_.describes_when_aborted) check_aborted(what->sql);
     if (status_ == 'E' && toy_returns_rows(what->sql)) throw toy_error{"25P02", "current transaction is aborted"};
     std::string types;
     protocol::put_u16(types, static_cast<std::uint16_t>(what->types.size()));
@@ -362,9 +365,9 @@ void toy_server::describe(std::string_view body) {
   if (found == portals_.end()) throw toy_error{"34000", "portal \"" + name + "\" does not exist"};
   const std::vector<std::string> words = words_of(found->second.what->sql);
   if (words.size() > 1 && words[0] == "execute") {
-    const auto inner = statements_.find(words[1]);
-    if (inner == statements_.end() || !toy_returns_rows(inner->second->sql)) return send('n', "");
-    return send_row_description(*inner->second);
+    const std::shared_ptr<toy_prepared>& inner = found->second.executes;
+    if (!inner || !toy_returns_rows(inner->sql)) return send('n', "");
+    return send_row_description(*inner);
   }
   if (!toy_returns_rows(found->second.what->sql)) return send('n', "");
   send_row_description(*found->second.what);
@@ -628,11 +631,14 @@ std::string toy_server::run_setting(const std::vector<std::string>& words) {
     else
       state_.settings[name] = found->second;
   };
-  if (words[0] == "reset") {
-    if (words.at(1) == "all")
+  if (words[0] == "reset") { // of the session, even behind a SET LOCAL
+    if (words.at(1) == "all") {
       state_.settings = startup_;
-    else
+      state_.after_transaction.clear();
+    } else {
       reset(setting_name(words[1]));
+      state_.after_transaction.erase(setting_name(words[1]));
+    }
     return "RESET";
   }
   if (words.at(1) == "session") { // SESSION AUTHORIZATION DEFAULT

@@ -35,7 +35,7 @@ bytes startup_with(std::initializer_list<std::string_view> fields) {
 }
 
 /// The error a packet is refused with, or a text that matches none.
-std::string refusal(bytes_view p) {
+std::string refused_with(bytes_view p) {
   const startup_packet parsed = parse_startup(p);
   const auto* error = std::get_if<startup_error>(&parsed);
   return error ? std::string(row_of(error->code).sqlstate) + " " + error->text() : "accepted";
@@ -137,30 +137,32 @@ BOOST_AUTO_TEST_CASE(B005_a_packet_of_the_largest_size_is_read_and_one_byte_more
   const std::size_t value_size = max_startup_length - head.size() - 2; // the value's zero byte and the end
   const bytes largest = packet(head + bytes(value_size, ' ') + bytes(2, '\0'));
   BOOST_TEST(largest.size() == max_startup_packet);
-  BOOST_TEST(refusal(largest) == "accepted");
-  BOOST_TEST(refusal(packet(head + bytes(value_size + 1, ' ') + bytes(2, '\0'))) ==
+  BOOST_TEST(refused_with(largest) == "accepted");
+  BOOST_TEST(refused_with(packet(head + bytes(value_size + 1, ' ') + bytes(2, '\0'))) ==
              "08P01 invalid length of startup packet: 10005 bytes, the limit is 10004");
 }
 
 BOOST_AUTO_TEST_CASE(B005_malformed_packets_are_refused) {
-  BOOST_TEST(refusal("") == "08P01 invalid startup packet: it is not as long as it states");
-  BOOST_TEST(refusal(wire({"00000009", "04d2162f"})) == "08P01 invalid startup packet: it is not as long as it states");
-  BOOST_TEST(refusal(packet(wire({"04d2162f 00"}))) == "08P01 invalid startup packet: bytes follow an SSLRequest");
-  BOOST_TEST(refusal(packet(wire({"04d21630 00"}))) == "08P01 invalid startup packet: bytes follow a GSSENCRequest");
+  BOOST_TEST(refused_with("") == "08P01 invalid startup packet: it is not as long as it states");
+  BOOST_TEST(refused_with(wire({"00000009", "04d2162f"})) ==
+             "08P01 invalid startup packet: it is not as long as it states");
+  BOOST_TEST(refused_with(packet(wire({"04d2162f 00"}))) == "08P01 invalid startup packet: bytes follow an SSLRequest");
+  BOOST_TEST(refused_with(packet(wire({"04d21630 00"}))) ==
+             "08P01 invalid startup packet: bytes follow a GSSENCRequest");
   const std::string no_end = "08P01 invalid startup packet: expected terminator as last byte";
-  BOOST_TEST(refusal(startup_with({})) == no_end);
-  BOOST_TEST(refusal(startup_with({"'user' 00 'bob' 00"})) == no_end);
-  BOOST_TEST(refusal(startup_with({"'user' 00 'bob'"})) == no_end);
-  BOOST_TEST(refusal(startup_with({"'user' 00"})) == no_end);
-  BOOST_TEST(refusal(startup_with({"'user' 00 'bob' 00 00 'x'"})) ==
+  BOOST_TEST(refused_with(startup_with({})) == no_end);
+  BOOST_TEST(refused_with(startup_with({"'user' 00 'bob' 00"})) == no_end);
+  BOOST_TEST(refused_with(startup_with({"'user' 00 'bob'"})) == no_end);
+  BOOST_TEST(refused_with(startup_with({"'user' 00"})) == no_end);
+  BOOST_TEST(refused_with(startup_with({"'user' 00 'bob' 00 00 'x'"})) ==
              "08P01 invalid startup packet: bytes follow the terminator");
   const std::string no_user = "28000 no PostgreSQL user name specified in startup packet";
-  BOOST_TEST(refusal(startup_with({"00"})) == no_user);
-  BOOST_TEST(refusal(startup_with({"'user' 00 00 00"})) == no_user);
+  BOOST_TEST(refused_with(startup_with({"00"})) == no_user);
+  BOOST_TEST(refused_with(startup_with({"'user' 00 00 00"})) == no_user);
 }
 
 BOOST_AUTO_TEST_CASE(B007_other_major_versions_are_refused) {
-  const auto version = [](std::string_view hex) { return refusal(packet(wire({hex, "'user' 00 'bob' 00 00"}))); };
+  const auto version = [](std::string_view hex) { return refused_with(packet(wire({hex, "'user' 00 'bob' 00 00"}))); };
   BOOST_TEST(version("00030000") == "accepted");
   BOOST_TEST(version("00030002") == "accepted");
   BOOST_TEST(version("0003ffff") == "accepted"); // a newer minor is negotiated
@@ -171,10 +173,10 @@ BOOST_AUTO_TEST_CASE(B007_other_major_versions_are_refused) {
 
 BOOST_AUTO_TEST_CASE(B007_cancel_keys_have_4_to_256_bytes) {
   const auto with_key = [](std::size_t size) {
-    return refusal(packet(wire({"04d2162e", "0000002a"}) + bytes(size, 'k')));
+    return refused_with(packet(wire({"04d2162e", "0000002a"}) + bytes(size, 'k')));
   };
   const std::string refused = "08P01 invalid startup packet: invalid length of cancel request";
-  BOOST_TEST(refusal(packet(wire({"04d2162e"}))) == refused);
+  BOOST_TEST(refused_with(packet(wire({"04d2162e"}))) == refused);
   BOOST_TEST(with_key(0) == refused);
   BOOST_TEST(with_key(3) == refused);
   BOOST_TEST(with_key(4) == "accepted");
@@ -186,10 +188,10 @@ BOOST_AUTO_TEST_CASE(B007_cancel_keys_have_4_to_256_bytes) {
 BOOST_AUTO_TEST_CASE(a_packet_cut_anywhere_is_refused) {
   const bytes whole = alice_packet();
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    BOOST_TEST(refusal(whole.substr(0, size)) != "accepted");
+    BOOST_TEST(refused_with(whole.substr(0, size)) != "accepted");
     if (size < 8) continue;
     const bytes honest = packet(whole.substr(4, size - 4)); // cut, with a length that agrees
-    BOOST_TEST(refusal(honest) != "accepted");
+    BOOST_TEST(refused_with(honest) != "accepted");
   }
 }
 

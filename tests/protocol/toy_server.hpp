@@ -19,6 +19,9 @@ namespace pg_edge::test {
 /// What all backends share: tables and their versions. A change of version changes the type of SELECT * FROM the table.
 struct toy_database {
   std::map<std::string, int> tables{{"t", 1}};
+  /// Postgres describes a statement without rows in an aborted transaction, where it takes no Parse. A pooler cannot,
+  /// if the server has not got the statement: false lets no backend do so.
+  bool describes_when_aborted = true;
 };
 
 using toy_settings = std::map<std::string, std::string>;
@@ -35,6 +38,7 @@ struct toy_prepared {
 
 struct toy_portal {
   std::shared_ptr<toy_prepared> what;
+  std::shared_ptr<toy_prepared> executes; // of EXECUTE, what the name meant when it was bound; null: nothing
   std::vector<std::string> parameters;
   std::optional<std::vector<std::string>> rows; // once it was run
   std::size_t at = 0;

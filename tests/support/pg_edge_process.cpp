@@ -4,8 +4,10 @@
 
 #include <arpa/inet.h>
 #include <cstdlib>
+#include <filesystem>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace pg_edge::test {
@@ -70,6 +72,9 @@ void pg_edge_process::rewrite_config(const std::string& toml) {
 void pg_edge_process::start(const pg_edge_options& options) {
   process_options how;
   how.stdout_file = how.stderr_file = folder_ / "log";
+  // Whoever waits for a line of the log means the process started now, not one before it.
+  std::error_code nothing_before;
+  std::filesystem::rename(folder_ / "log", folder_ / "log.before", nothing_before);
   how.working_dir = folder_.path();
   how.environment = options.environment;
   std::vector<std::string> argv{binary(), "--config", config_file()};
