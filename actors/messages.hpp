@@ -65,8 +65,8 @@ using pool_common_ptr = std::shared_ptr<pool_common>;
 // -- tenants, tenant, steward
 // --------------------------------------------------------------------------------------------
 
-/// A client that has proved who it is asks for the share of its pool; it is told `pool_joined` or `pool_refused`. Without
-/// a client: the pool shall be there for its min_pool_size.
+/// A client that has proved who it is asks for the share of its pool; it is told `pool_joined` or `pool_refused`.
+/// Without a client: the pool shall be there for its min_pool_size.
 struct join_pool {
   caf::actor client;
   std::string tenant, database, user; // `user`: as the client named itself
@@ -142,8 +142,8 @@ struct list_tenants {};
 struct end_clients;
 using steward_actor =
     caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>, caf::reacts_to<client_left>,
-                     caf::reacts_to<share_unused>, caf::reacts_to<reserve_wish>, caf::reacts_to<settings_changed>, caf::reacts_to<end_clients>,
-                     caf::replies_to<list_shares>::with<share_list>>;
+                     caf::reacts_to<share_unused>, caf::reacts_to<reserve_wish>, caf::reacts_to<settings_changed>,
+                     caf::reacts_to<end_clients>, caf::replies_to<list_shares>::with<share_list>>;
 struct steward_list {
   std::vector<steward_actor> stewards;
 };

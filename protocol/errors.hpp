@@ -44,8 +44,8 @@ enum class error_code : std::uint8_t {
   server_login_failed,   // {0} host:port, {1} the server's own message
   server_lost_idle,      // {0} reason or the server's own last message
   server_replaced,
-  server_lost,           // {0} reason or the server's own last message
-  server_protocol,       // {0} what the server sent
+  server_lost,     // {0} reason or the server's own last message
+  server_protocol, // {0} what the server sent
   // the client's messages
   invalid_message_type,   // {0} the type byte as a number
   invalid_message_length, // {0} message name, {1} the length
