@@ -117,6 +117,7 @@ private:
   std::size_t read_auth(protocol::bytes_view in);
   void auth_step(protocol::client_auth::step step);
   void derive_keys();
+  void remember_keys();
   void authenticated();
   bool read_parameters();
   void add_host_to_name();

@@ -13,7 +13,14 @@ namespace {
 /// A login message longer than this is none.
 constexpr std::size_t auth_message_limit = protocol::max_auth_frame_length;
 
-protocol::auth_method method_for(config::auth_type type, protocol::secret_kind stored) {
+/// Whether every password of the tenant is a SCRAM verifier, so that a user with none would have had one too.
+bool only_verifiers(const config::tenant& tenant) {
+  return !tenant.users.empty() && std::all_of(tenant.users.begin(), tenant.users.end(), [](const auto& entry) {
+    return protocol::classify_secret(entry.second.secret) == protocol::secret_kind::scram;
+  });
+}
+
+protocol::auth_method method_for(config::auth_type type, protocol::secret_kind stored, const config::tenant& tenant) {
   switch (type) {
   case config::auth_type::any:
   case config::auth_type::trust:
@@ -21,6 +28,7 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
   case config::auth_type::plain:
     return protocol::auth_method::cleartext;
   case config::auth_type::md5: // pgbouncer: a SCRAM verifier is used as such
+    if (stored == protocol::secret_kind::none && only_verifiers(tenant)) return protocol::auth_method::scram;
     return stored == protocol::secret_kind::scram ? protocol::auth_method::scram : protocol::auth_method::md5;
   case config::auth_type::scram_sha_256:
   case config::auth_type::cert: // these four are built next
@@ -36,14 +44,27 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
 
 /// `secrets`: any of them will do, the first is the present one; none when the user has none or is not known.
 void client::begin_exchange(bool known, std::vector<std::string> secrets) {
-  const std::string secret = secrets.empty() ? std::string() : secrets.front();
-  const protocol::auth_method method = method_for(login_->method, protocol::classify_secret(secret));
+  const config::settings& settings = *login_->settings->values;
+  const std::string& tenant = login_->tenant->name;
+  const auto stored = protocol::classify_secret(secrets.empty() ? std::string_view() : secrets.front());
+  const protocol::auth_method method = method_for(login_->method, stored, *login_->tenant);
   if (method == protocol::auth_method::trust && !known && login_->method != config::auth_type::any)
     return fail(protocol::error_code::password_failed, {user_});
+  const protocol::bytes& nonce =
+      settings.mock_authentication_nonce.empty() ? node_.secret : settings.mock_authentication_nonce;
   login_->auth = std::make_unique<protocol::client_auth>(
-      protocol::client_auth::identity{user_, secret, method, login_->settings->values->scram_iterations},
-      random_nonce(), random_bytes(protocol::md5_salt_size), node_.secret);
+      protocol::client_auth::identity{user_, std::move(secrets), method, settings.scram_iterations}, random_nonce(),
+      random_bytes(protocol::md5_salt_size), protocol::salt_secret(nonce, tenant), socket_.channel_end_point());
   auth_step(login_->auth->begin());
+}
+
+/// The keys that a proof has revealed log in to servers that have the same verifier. Those of an old password are of no
+/// use there.
+void client::remember_keys() {
+  const protocol::client_auth& auth = *login_->auth;
+  const protocol::client_keys& keys = auth.revealed();
+  if (keys.client_key.empty() || auth.matched() != 0) return;
+  node_.credentials.remember_keys(login_->tenant->name, user_, auth.matched_secret(), keys.client_key, keys.server_key);
 }
 
 std::size_t client::read_auth(protocol::bytes_view in) {
@@ -80,7 +101,7 @@ void client::auth_step(protocol::client_auth::step step) {
   case verdict::refused:
     return fail(protocol::make_error(protocol::error_code::password_failed, {user_}), step.why);
   case verdict::violated:
-    return fail(protocol::error_code::invalid_auth_response, {step.why});
+    return fail(protocol::make_error(step.error, {step.why}), step.why);
   }
 }
 
@@ -101,6 +122,7 @@ void client::derive_keys() {
 
 void client::authenticated() {
   const config::settings& settings = *login_->settings->values;
+  remember_keys();
   login_->auth.reset();
   if (config::is_console_name(database_)) {
     const auto listed = [this](const std::vector<std::string>& names) {

@@ -9,6 +9,8 @@ void client::find_secret() {
   if (found == login_->tenant->users.end()) return begin_exchange(false, {});
   std::vector<std::string> secrets;
   if (!found->second.secret.empty()) secrets.push_back(found->second.secret);
+  for (const std::string& old : found->second.old_passwords)
+    secrets.push_back(old);
   begin_exchange(true, std::move(secrets));
 }
 

@@ -36,21 +36,25 @@ credentials::entry::~entry() {
 
 void credentials::remember(std::string_view tenant, std::string_view user, std::string secret) {
   const std::lock_guard lock(mutex_);
-  entry& known = known_[key(tenant, user)];
-  if (known.secret == secret) return wipe(secret);
-  wipe(known.secret);
-  wipe(known.client_key);
-  wipe(known.server_key);
-  known.secret = std::move(secret);
+  known& place = known_[key(tenant, user)];
+  if (place.version != 0 && place.what.secret == secret) return wipe(secret);
+  wipe(place.what.secret);
+  wipe(place.what.client_key);
+  wipe(place.what.server_key);
+  place.what.secret = std::move(secret);
+  place.version = ++versions_;
 }
 
 void credentials::remember_keys(std::string_view tenant, std::string_view user, std::string secret,
                                 protocol::bytes client_key, protocol::bytes server_key) {
   const std::lock_guard lock(mutex_);
-  entry& known = known_[key(tenant, user)];
-  known.secret.swap(secret);
-  known.client_key.swap(client_key);
-  known.server_key.swap(server_key);
+  known& place = known_[key(tenant, user)];
+  entry& what = place.what;
+  if (what.secret != secret || what.client_key != client_key || what.server_key != server_key)
+    place.version = ++versions_;
+  what.secret.swap(secret);
+  what.client_key.swap(client_key);
+  what.server_key.swap(server_key);
   wipe(secret);
   wipe(client_key);
   wipe(server_key);
@@ -59,7 +63,13 @@ void credentials::remember_keys(std::string_view tenant, std::string_view user, 
 std::optional<credentials::entry> credentials::find(std::string_view tenant, std::string_view user) const {
   const std::lock_guard lock(mutex_);
   const auto found = known_.find(key(tenant, user));
-  return found == known_.end() ? std::nullopt : std::optional(found->second);
+  return found == known_.end() ? std::nullopt : std::optional(found->second.what);
+}
+
+std::uint64_t credentials::version(std::string_view tenant, std::string_view user) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = known_.find(key(tenant, user));
+  return found == known_.end() ? 0 : found->second.version;
 }
 
 void credentials::forget(std::string_view tenant, std::string_view user) {
@@ -75,7 +85,7 @@ void credentials::settings_changed(const config::settings& before, const config:
     const config::user* is = configured(now, tenant, user);
     // Users who are in neither file were looked up; whoever looks up notices when their secret changes.
     const bool gone = config::find_tenant(now, tenant) == nullptr || (was != nullptr && is == nullptr) ||
-                      (is != nullptr && !still_valid(*is, one->second.secret));
+                      (is != nullptr && !still_valid(*is, one->second.what.secret));
     one = gone ? known_.erase(one) : std::next(one);
   }
 }

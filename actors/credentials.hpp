@@ -6,6 +6,7 @@
 #include "config/settings.hpp"
 #include "protocol/bytes.hpp"
 
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -33,15 +34,23 @@ public:
                      protocol::bytes server_key);
   std::optional<entry> find(std::string_view tenant, std::string_view user) const;
   void forget(std::string_view tenant, std::string_view user);
+  /// Another number when other things are known about the user than before; 0: nothing is. Who has failed with what
+  /// was known can tell by it that trying again makes sense.
+  std::uint64_t version(std::string_view tenant, std::string_view user) const;
 
   /// After a reload: forgets everything about users whose configured secret is not what it was.
   void settings_changed(const config::settings& before, const config::settings& now);
 
 private:
   using key = std::pair<std::string, std::string>; // tenant, user
+  struct known {
+    entry what;
+    std::uint64_t version = 0;
+  };
 
   mutable std::mutex mutex_;
-  std::map<key, entry> known_;
+  std::map<key, known> known_;
+  std::uint64_t versions_ = 0;
 };
 
 } // namespace pg_edge::actors

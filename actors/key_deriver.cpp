@@ -202,6 +202,7 @@ void key_deriver_state::dispatch() {
         .then(
             [this, id, worker](derive_result& result) {
               idle_workers.push_back(worker);
+              if (options.computed) ++*options.computed;
               finish(id, result.salted_password);
               wipe(result.salted_password);
               dispatch();

@@ -7,9 +7,11 @@
 #include <caf/all.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -44,6 +46,8 @@ struct key_deriver_options {
   std::size_t workers = 0;
   /// Different derivations that may wait; one more is answered busy.
   std::size_t max_waiting = 10'000;
+  /// Counts what was really computed, for who wants to know what the cache saves; may be null.
+  std::shared_ptr<std::atomic<std::uint64_t>> computed;
 };
 
 /// Names a (password, salt, iterations) without telling it: HMAC-SHA-256 with a key that only this process has.

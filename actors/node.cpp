@@ -11,6 +11,7 @@
 #include "protocol/errors.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <thread>
 
 namespace pg_edge::actors {
@@ -117,6 +118,18 @@ inner_node_actor::behavior_type node_behaviour(node_self self, node_context* con
 
 } // namespace
 
+namespace {
+
+/// The same after every start on this machine, so that salts stay what they were; random where machines have no name.
+protocol::bytes machine_secret() {
+  std::string id;
+  for (const char* file : {"/etc/machine-id", "/var/lib/dbus/machine-id"})
+    if (std::ifstream in(file); id.empty() && in) std::getline(in, id);
+  return id.empty() ? random_bytes(protocol::scram_key_size) : protocol::salt_secret(id, "machine");
+}
+
+} // namespace
+
 std::shared_ptr<const node_settings> make_node_settings(std::shared_ptr<const config::settings> values,
                                                         std::string& error) {
   auto result = std::make_shared<node_settings>();
@@ -136,7 +149,7 @@ node::node(std::string file, std::shared_ptr<const config::settings> settings) :
   auto in_force = std::make_shared<node_settings>();
   in_force->values = std::move(settings);
   context_.set_settings(std::move(in_force));
-  context_.secret = random_bytes(32);
+  context_.secret = machine_secret();
 }
 
 node::~node() {

@@ -39,7 +39,7 @@ public:
   cancel_registry cancels;
   server_limits limits;                  // over several pools of a tenant
   actors::credentials credentials;       // of users whose secrets the file does not tell
-  protocol::bytes secret;                // random; salts of users who do not exist hang on it
+  protocol::bytes secret;                // of this machine; salts hang on it unless mock_authentication_nonce is set
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising
   std::atomic<std::int64_t> clients{0};  // connected, logins under way included
   std::atomic<bool> draining{false};     // no new client is let in

@@ -53,6 +53,7 @@ struct server_plan {
   std::vector<std::pair<std::string, std::string>> start_up; // of a replication client: sent as it is; else empty
   bool replication = false;
   std::shared_ptr<server_slot> slot = {}; // its place in the limits over several pools, until Postgres's EOF
+  std::uint64_t credentials_version = 0;  // of its user, see credentials::version()
 };
 
 class server final : public connection {
@@ -70,6 +71,7 @@ public:
   // ------------------------------------------------------------------
 
   std::uint64_t number() const { return plan_.id; }
+  std::uint64_t credentials_version() const { return plan_.credentials_version; }
   server_step step() const { return step_; }
   bool usable() const { return step_ == server_step::assigned; }
   bool replication() const { return plan_.replication; }
@@ -138,6 +140,7 @@ private:
   void fail_attempt(std::string why);
   bool try_again_with_tls();
   void begin_session();
+  protocol::server_login::identity server_identity() const;
   void send_start_up();
   std::size_t read_tls_answer(protocol::bytes_view in);
   std::size_t read_login(protocol::bytes_view in);

@@ -5,6 +5,7 @@
 #include "actors/server.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/frame.hpp"
+#include "protocol/password.hpp"
 #include "protocol/startup.hpp"
 
 #include <cerrno>
@@ -150,9 +151,26 @@ void server::on_handshake() {
 void server::begin_session() {
   set_step(server_step::logging_in);
   const config::pool_settings& settings = *attempt_->settings;
-  attempt_->login =
-      std::make_unique<protocol::server_login>(settings.server_user, settings.server_secret, random_nonce());
+  const bool over_unix = address_.address.ss_family == AF_UNIX;
+  attempt_->login = std::make_unique<protocol::server_login>(
+      server_identity(), random_nonce(),
+      protocol::server_login::channel{socket_.tls(), socket_.channel_end_point(),
+                                      socket_.tls() || over_unix || settings.server_allow_cleartext});
   send_start_up();
+}
+
+/// The configured secret when one can log in with it; else what clients' logins and look-ups have told.
+protocol::server_login::identity server::server_identity() const {
+  const config::pool_settings& settings = *attempt_->settings;
+  protocol::server_login::identity who{settings.server_user, settings.server_secret, {}, {}};
+  const protocol::secret_kind kind = protocol::classify_secret(settings.server_secret);
+  if (kind != protocol::secret_kind::none && kind != protocol::secret_kind::scram) return who;
+  if (const auto known = node_.credentials.find(pool_->name.tenant, settings.server_user)) {
+    who.secret = known->secret;
+    who.client_key = known->client_key;
+    who.server_key = known->server_key;
+  }
+  return who;
 }
 
 void server::send_start_up() {
@@ -201,6 +219,12 @@ void server::login_step(protocol::server_login::step step) {
   case verdict::failed:
     if (try_again_with_tls()) return;
     return login_failed(std::move(step.why), attempt_->login->error_body());
+  case verdict::impossible: {
+    if (try_again_with_tls()) return;
+    protocol::bytes told = protocol::make_error(protocol::error_code::server_login_failed,
+                                                {address_.host + ":" + std::to_string(address_.port), step.why});
+    return login_failed(std::move(step.why), told.substr(protocol::frame_header_size));
+  }
   case verdict::done:
     break;
   }

@@ -213,6 +213,7 @@ void share::open_server(std::shared_ptr<server_slot> slot) {
   if (settings->load_balance_hosts == config::host_balance::round_robin && plan.hosts.size() > 1)
     std::rotate(plan.hosts.begin(), plan.hosts.begin() + next_host_++ % plan.hosts.size(), plan.hosts.end());
   plan.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
+  plan.credentials_version = node_.credentials.version(pool_->name.tenant, pool_->name.user);
   const auto for_replication = std::find_if(
       waiters_.begin(), waiters_.end(), [](const waiter& one) { return one.replication && one.opening == nullptr; });
   const bool dedicated = for_replication != waiters_.end() &&
@@ -294,6 +295,7 @@ void share::learn(learned_welcome what) {
 
 void share::on_check_out(const check_out& message) {
   auto* who = behind<client>(message.client);
+  look_at_credentials();
   if (!lasting_error_.empty() && home().now() < lasting_until_ && permits_.count(server_state::idle) == 0 &&
       permits_.count(server_state::busy) == 0)
     return send(caf::actor_cast<caf::actor>(message.client), check_out_refused{lasting_error_, message.epoch, true});
@@ -335,9 +337,7 @@ void share::on_check_in(const check_in& message) {
 void share::on_ready(const server_ready& message) {
   server_entry* entry = entry_of(message.server);
   if (entry == nullptr || entry->state != server_state::opening) return;
-  back_off_ = {};
-  retry_at_ = {};
-  lasting_error_.clear();
+  forget_failure();
   auto& what = *behind<server>(message.server);
   move_state(*entry, server_state::idle);
   if (what.replication()) {

@@ -103,6 +103,8 @@ private:
   void on_end_clients(const end_clients& message);
 
   // -- share_upkeep.cpp
+  void forget_failure();
+  void look_at_credentials();
   void login_failed(const protocol::bytes& error, class server* made_for);
   void refuse_all(const protocol::bytes& error);
   void refuse(queue::iterator whom, const protocol::bytes& error);
@@ -161,6 +163,7 @@ private:
   std::chrono::milliseconds back_off_{0};
   protocol::bytes lasting_error_; // the server refuses our login: told to everyone until ...
   clock::time_point lasting_until_{};
+  std::uint64_t failed_version_ = 0; // of what was known of the server user then, see credentials::version()
   std::shared_ptr<const config::pool_settings> seen_settings_;
   std::uint32_t next_host_ = 0;
   timer tick_;

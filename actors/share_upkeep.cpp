@@ -6,6 +6,7 @@
 #include "protocol/frame.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pg_edge::actors {
 
@@ -24,13 +25,13 @@ bool lasting(protocol::bytes_view error) {
   return state.starts_with("28") || state == "3D000" || state == "42501";
 }
 
-/// Whether a server made with one of them is as good as one made with the other.
+/// Whether a server made with one of them is as good as one made with the other. The password does not count: Postgres
+/// keeps a session whose user's password has changed, and so its rotation does not cost the pool its servers.
 bool same_target(const config::pool_settings& a, const config::pool_settings& b) {
   return a.host == b.host && a.port == b.port && a.dbname == b.dbname && a.server_user == b.server_user &&
-         a.server_secret == b.server_secret && a.server_tls_sslmode == b.server_tls_sslmode &&
-         a.server_tls_ca_file == b.server_tls_ca_file && a.server_tls_cert_file == b.server_tls_cert_file &&
-         a.server_tls_key_file == b.server_tls_key_file && a.server_parameters == b.server_parameters &&
-         a.connect_query == b.connect_query;
+         a.server_tls_sslmode == b.server_tls_sslmode && a.server_tls_ca_file == b.server_tls_ca_file &&
+         a.server_tls_cert_file == b.server_tls_cert_file && a.server_tls_key_file == b.server_tls_key_file &&
+         a.server_parameters == b.server_parameters && a.connect_query == b.connect_query;
 }
 
 /// "2" or "0.3".
@@ -44,6 +45,19 @@ std::string seconds_text(config::duration span) {
 // -- failed logins
 // ---------------------------------------------------------------------------------------------------------
 
+void share::forget_failure() {
+  back_off_ = {};
+  retry_at_ = {};
+  lasting_error_.clear();
+}
+
+/// A login that was refused may succeed when a client has since shown a password that the pool can use.
+void share::look_at_credentials() {
+  if (retry_at_ == clock::time_point{} && lasting_error_.empty()) return;
+  const auto version = node_.credentials.version(pool_->name.tenant, pool_->name.user);
+  if (std::exchange(failed_version_, version) != version) forget_failure();
+}
+
 /// Wrong passwords and missing databases fail fast and are remembered for server_login_retry; all else waits and is
 /// tried again, less and less often.
 void share::login_failed(const protocol::bytes& error, server* made_for) {
@@ -52,6 +66,9 @@ void share::login_failed(const protocol::bytes& error, server* made_for) {
   const auto own =
       std::find_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return one.opening == made_for; });
   if (made_for != nullptr && own != waiters_.end()) return refuse(own, error);
+  failed_version_ = node_.credentials.version(pool_->name.tenant, pool_->name.user);
+  // It began before a client's login told more: act() tries again at once.
+  if (made_for != nullptr && made_for->credentials_version() != failed_version_) return forget_failure();
   const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(settings->server_login_retry);
   back_off_ = back_off_.count() == 0 ? std::min(first_back_off, most) : std::min(back_off_ * 2, most);
   // Jitter, so that the shares of many pools do not come back together.
@@ -226,11 +243,10 @@ void share::on_settings() {
     client& who = static_cast<owned_link<client>*>(link)->owner;
     who.set_limits(limits_for(who.user()));
   }
+  if (seen_settings_ && seen_settings_->server_secret != settings->server_secret) forget_failure();
   if (seen_settings_ && !same_target(*seen_settings_, *settings)) {
     welcomes_.clear();
-    lasting_error_.clear();
-    retry_at_ = {};
-    back_off_ = {};
+    forget_failure();
     for (auto& [what, entry] : servers_)
       what->reconnect_wanted = true; // those in use finish first
     const std::deque<server*> idle = idle_;

@@ -122,7 +122,9 @@ void checker::check_database(const tenant& owner, const database& one) {
     problems_.error(one.line, what + ": auth_type any needs a user in every database, since clients need not have one");
   const auto kind = kind_of_secret(one.password);
   if (kind == secret_kind::scram)
-    problems_.error(one.line, what + ": a SCRAM verifier cannot log in to a server; give the plain password");
+    problems_.warning(one.line, what + ": a SCRAM verifier logs in to servers only after a client has logged in as " +
+                                    (one.user.empty() ? "that user" : one.user) +
+                                    ", and only where the server has the same verifier");
   if (kind == secret_kind::md5)
     problems_.warning(one.line, what + ": an md5 verifier can log in only where the server asks for md5");
   if (looks_like_broken_verifier(one.password))
@@ -134,13 +136,20 @@ void checker::check_database(const tenant& owner, const database& one) {
   if (found != owner.users.end() && kind_of_secret(found->second.secret) == secret_kind::scram)
     problems_.warning(one.line,
                       what + ": [users." + one.user +
-                          "] holds a SCRAM verifier, which cannot log in to a server that asks for a password");
+                          "] holds a SCRAM verifier: the pool can log in to servers only after a client has logged "
+                          "in as " +
+                          one.user + ", and only where the server has the same verifier");
 }
 
 void checker::check_user(const user& one) {
   const std::string what = "user " + one.name;
   if (looks_like_broken_verifier(one.secret))
     problems_.error(one.line, what + ": the password looks like a verifier, but is malformed");
+  for (const auto& old : one.old_passwords)
+    if (looks_like_broken_verifier(old))
+      problems_.error(one.line, what + ": one of old_passwords looks like a verifier, but is malformed");
+  if (one.secret.empty() && !one.old_passwords.empty())
+    problems_.warning(one.line, what + ": has old_passwords, but no password");
   if (open_to_all()) return;
   const auto kind = kind_of_secret(one.secret);
   if (kind == secret_kind::none) problems_.warning(one.line, what + ": has no password, so it cannot log in");

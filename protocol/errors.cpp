@@ -40,6 +40,11 @@ constexpr error_row rows[] = {
      "The configuration of pg_edge does not let this user in here."},
     {invalid_auth_response, "invalid_auth_response", "08P01", fatal, "malformed authentication message: {0}",
      "The client's answer does not follow the protocol; suspect the driver."},
+    {scram_binding_negotiation, "scram_binding_negotiation", "28000", fatal, "SCRAM channel binding negotiation error",
+     "The client supports SCRAM channel binding but thinks the server does not.  However, this server does support "
+     "channel binding. Somebody may stand between the two."},
+    {scram_binding_failed, "scram_binding_failed", "28000", fatal, "SCRAM channel binding check failed",
+     "The client has seen another certificate than pg_edge's: it reached pg_edge through something that ends TLS."},
     // Not 57014, which Postgres has for this: drivers take it for a query that was cancelled.
     {client_login_timeout, "client_login_timeout", "57P05", fatal,
      "terminating connection because the login was not finished within {0} s",
@@ -83,8 +88,9 @@ constexpr error_row rows[] = {
     // -- the server's side
     {server_connect_failed, "server_connect_failed", "08001", fatal, "cannot connect to server {0}: {1}",
      "Nothing was sent to the server. Check that it runs and is reachable from the pg_edge host."},
-    {server_login_failed, "server_login_failed", "08001", fatal, "login to server {0} failed: {1}",
-     "Nothing was sent to the server. Check the user and password pg_edge has for this database."},
+    // 28000: it is the configuration that has to change, or somebody has to log in first.
+    {server_login_failed, "server_login_failed", "28000", fatal, "login to server {0} failed: {1}",
+     "No query was sent to the server. Check the user and password pg_edge has for this database."},
     {server_lost_idle, "server_lost_idle", "57P01", fatal, "server connection lost: {0}",
      "No statement was running and no transaction was open; connect again."},
     {server_replaced, "server_replaced", "57P01", fatal,

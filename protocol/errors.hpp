@@ -25,7 +25,9 @@ enum class error_code : std::uint8_t {
   password_failed,       // {0} user
   not_allowed,           // {0} user, {1} database
   invalid_auth_response, // {0} what is wrong with it
-  client_login_timeout,  // {0} seconds
+  scram_binding_negotiation,
+  scram_binding_failed,
+  client_login_timeout, // {0} seconds
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
   query_wait_timeout, // {0} seconds, {1} the pool, {2} where it is set, {3} limit in the way, {4} where that is set
@@ -41,7 +43,7 @@ enum class error_code : std::uint8_t {
   client_idle_timeout,         // {0} seconds
   // the server's side
   server_connect_failed, // {0} host:port, {1} reason
-  server_login_failed,   // {0} host:port, {1} the server's own message
+  server_login_failed,   // {0} host:port, {1} what is missing or refused: trying again does not mend it
   server_lost_idle,      // {0} reason or the server's own last message
   server_replaced,
   server_lost,     // {0} reason or the server's own last message

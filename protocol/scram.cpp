@@ -228,6 +228,10 @@ bool matches_verifier(const scram_verifier& verifier, bytes_view salted_password
   return same_key(derive_keys(salted_password).stored_key, verifier.stored_key);
 }
 
+bytes salt_secret(bytes_view nonce, std::string_view tenant) {
+  return hmac(nonce, bytes("pg_edge salts of tenant ").append(tenant));
+}
+
 bytes user_salt(bytes_view node_secret, std::string_view user) {
   return hmac(node_secret, bytes("pg_edge scram salt ").append(user)).substr(0, scram_salt_size);
 }
@@ -244,7 +248,16 @@ const scram_error_row& explain(scram_error error) {
 // -------------------------------------------------------------------------------------------------
 
 scram_server::scram_server(scram_verifier verifier, std::string server_nonce, std::optional<bytes> end_point)
-    : verifier_(std::move(verifier)), nonce_(std::move(server_nonce)), end_point_(std::move(end_point)) {}
+    : nonce_(std::move(server_nonce)), end_point_(std::move(end_point)) {
+  verifiers_.push_back(std::move(verifier));
+}
+
+bool scram_server::accept_also(scram_verifier verifier) {
+  const scram_verifier& first = verifiers_.front();
+  if (verifier.salt != first.salt || verifier.iterations != first.iterations) return false;
+  verifiers_.push_back(std::move(verifier));
+  return true;
+}
 
 scram_step scram_server::fail(scram_error error) {
   state_ = state::done;
@@ -282,7 +295,8 @@ scram_step scram_server::client_first(bytes_view message, bool plus) {
   const auto nonce = take_attribute(message, 'r');
   if (!user || !nonce || !is_nonce(*nonce) || !only_ignorable_extensions(message)) return fail(scram_error::malformed);
   nonce_.insert(0, *nonce);
-  server_first_ = "r=" + nonce_ + ",s=" + base64_encode(verifier_.salt) + ",i=" + std::to_string(verifier_.iterations);
+  server_first_ = "r=" + nonce_ + ",s=" + base64_encode(verifiers_.front().salt) +
+                  ",i=" + std::to_string(verifiers_.front().iterations);
   state_ = state::awaits_client_final;
   return {scram_error::none, server_first_};
 }
@@ -307,12 +321,16 @@ scram_step scram_server::client_final(bytes_view message) {
   if (!equal_in_constant_time(*nonce, nonce_)) return fail(scram_error::nonce_mismatch);
 
   const bytes signed_text = client_first_bare_ + "," + server_first_ + "," + bytes(without_proof);
-  bytes client_key = exclusive_or(*proof, hmac(verifier_.stored_key, signed_text));
-  const bytes server_signature = hmac(verifier_.server_key, signed_text);
-  if (client_key.empty() || !same_key(sha256(client_key), verifier_.stored_key)) return fail(scram_error::wrong_proof);
-  keys_ = {std::move(client_key), verifier_.stored_key, verifier_.server_key};
-  state_ = state::done;
-  return {scram_error::none, "v=" + base64_encode(server_signature)};
+  for (matched_ = 0; matched_ < verifiers_.size(); ++matched_) {
+    const scram_verifier& verifier = verifiers_[matched_];
+    bytes client_key = exclusive_or(*proof, hmac(verifier.stored_key, signed_text));
+    const bytes server_signature = hmac(verifier.server_key, signed_text);
+    if (client_key.empty() || !same_key(sha256(client_key), verifier.stored_key)) continue;
+    keys_ = {std::move(client_key), verifier.stored_key, verifier.server_key};
+    state_ = state::done;
+    return {scram_error::none, "v=" + base64_encode(server_signature)};
+  }
+  return fail(scram_error::wrong_proof);
 }
 
 // -- the client's side

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pg_edge::protocol {
 
@@ -55,8 +56,11 @@ scram_verifier make_verifier(bytes_view salted_password, bytes_view salt, int it
 /// Whether a password that came in clear, salted with the verifier's salt and iterations, is the right one.
 bool matches_verifier(const scram_verifier& verifier, bytes_view salted_password);
 
-/// A salt that is always the same for one user on one node, for users without a verifier of their own: those whose
-/// password is stored in clear, and those who do not exist, who therefore look alike.
+/// What the salts of a tenant's users hang on. `nonce`: the same on all nodes that clients take for one server.
+bytes salt_secret(bytes_view nonce, std::string_view tenant);
+
+/// A salt that is always the same for one user, for users without a verifier of their own: those whose password is
+/// stored in clear, and those who do not exist, who therefore look alike. `node_secret`: see salt_secret().
 bytes user_salt(bytes_view node_secret, std::string_view user);
 
 /// A verifier for a user who does not exist: the exchange runs to its end and no proof fits (it has no stored key).
@@ -102,6 +106,10 @@ public:
   /// (tls-server-end-point) when SCRAM-SHA-256-PLUS was offered, else nothing.
   scram_server(scram_verifier verifier, std::string server_nonce, std::optional<bytes> end_point = std::nullopt);
 
+  /// A proof of this one will do too. False, and it is not taken, unless salt and iterations are those of the first:
+  /// a client hears of one salt only.
+  bool accept_also(scram_verifier verifier);
+
   /// Takes client-first-message, gives server-first-message. `plus`: the client chose SCRAM-SHA-256-PLUS.
   scram_step client_first(bytes_view message, bool plus = false);
 
@@ -111,6 +119,8 @@ public:
   /// After client_final() succeeded: the keys that the proof revealed, which log in to every server that has the same
   /// verifier (same salt and iterations), without anybody knowing the password. Empty before.
   const client_keys& keys() const { return keys_; }
+  /// Of which verifier, counted from 0 in the order in which they were given.
+  std::size_t matched() const { return matched_; }
 
 private:
   enum class state { awaits_client_first, awaits_client_final, done };
@@ -119,7 +129,8 @@ private:
   scram_error check_gs2_header(bytes_view& message, bool plus);
   bytes expected_binding() const;
 
-  scram_verifier verifier_;
+  std::vector<scram_verifier> verifiers_; // never empty; one salt, one number of iterations
+  std::size_t matched_ = 0;
   std::string nonce_;
   std::optional<bytes> end_point_;
   bytes gs2_header_, client_first_bare_, server_first_;

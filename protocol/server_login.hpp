@@ -17,14 +17,32 @@ namespace pg_edge::protocol {
 
 class server_login {
 public:
-  /// `secret`: the plain password, or an md5 secret (which serves md5 only). `nonce`: see scram_nonce_size.
-  server_login(std::string user, std::string secret, std::string nonce);
+  struct identity {
+    std::string user;
+    /// The plain password, an md5 secret (which serves md5 only), a SCRAM verifier (which serves SCRAM together with
+    /// `keys`), or empty: servers that ask for nothing can still be logged in to.
+    std::string secret;
+    /// Of a proof of the verifier; empty: not known. The stored key is taken from the verifier.
+    bytes client_key, server_key;
+  };
+  /// How the server is reached.
+  struct channel {
+    bool tls = false;
+    bytes end_point;             // hash of the server's certificate; empty: no channel binding
+    bool cleartext_safe = false; // nobody can listen, or one may: the password may be sent as it is
+  };
+  /// `nonce`: see scram_nonce_size.
+  server_login(identity who, std::string nonce, channel over);
+  ~server_login();
+  server_login(const server_login&) = delete;
+  server_login& operator=(const server_login&) = delete;
 
   enum class verdict {
     more,   // send `send`, then wait for the next message
     derive, // compute salted_password(secret, salt(), iterations()) and call keys()
     done,
-    failed, // `why` for the log; `error_body` if the server sent one
+    failed,     // `why` for the log; `error_body` if the server sent one
+    impossible, // failed, and trying again with the same secret will not help
   };
   struct step {
     verdict now = verdict::more;
@@ -35,7 +53,7 @@ public:
   step message(char type, bytes_view body);
   step keys(bytes_view salted_password);
 
-  const std::string& secret() const { return secret_; }
+  const std::string& secret() const { return who_.secret; }
   const bytes& salt() const;
   int iterations() const;
 
@@ -51,10 +69,16 @@ private:
   enum class state { awaits_request, awaits_challenge, awaits_keys, awaits_final, awaits_ok, awaits_ready, over };
 
   step authentication(bytes_view body);
+  step answer_request(std::uint32_t what, bytes_view rest);
   step begin_sasl(bytes_view mechanisms);
+  step take_challenge(bytes_view challenge);
+  step prove(const client_keys& keys);
   step fail(std::string why);
+  step cannot(std::string why);
 
-  std::string user_, secret_, nonce_;
+  identity who_;
+  std::string nonce_;
+  channel over_;
   state state_ = state::awaits_request;
   std::optional<scram_client> scram_;
   parameter_values_ptr values_;

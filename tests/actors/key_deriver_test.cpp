@@ -1,5 +1,7 @@
 // The key deriver in a real actor system: right answers, a cache that forgets the oldest, and several at the same time.
 #include "actors/key_deriver.hpp"
+#include "protocol/client_auth.hpp"
+#include "protocol/messages.hpp"
 #include "protocol/scram.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -93,6 +95,35 @@ BOOST_AUTO_TEST_CASE(the_second_time_costs_nothing) {
   BOOST_TEST((first.outcome == derive_outcome::ok));
   BOOST_TEST((first.salted_password == second.salted_password));
   BOOST_TEST(((end - between) * 5 < between - begin));
+}
+
+BOOST_AUTO_TEST_CASE(a_hundred_logins_derive_once_and_each_proof_is_checked) {
+  key_deriver_options options;
+  options.computed = std::make_shared<std::atomic<std::uint64_t>>(0);
+  fixture f(options);
+  using verdict = protocol::client_auth::verdict;
+  // The client's own keys are made here, not by the node's deriver.
+  const protocol::bytes user_salt = protocol::user_salt("node secret", "bob");
+  const auto log_in = [&](const std::string& password) {
+    protocol::client_auth auth({"bob", {"pencil"}, protocol::auth_method::scram, 4096}, "snonce", "salt",
+                               "node secret");
+    protocol::scram_client client("cnonce");
+    auth.begin();
+    const protocol::bytes first = client.client_first();
+    auto step = auth.answer(protocol::encode(protocol::sasl_initial_response{client.mechanism(), first}).substr(5));
+    BOOST_REQUIRE((step.now == verdict::derive));
+    step = auth.keys(f.derive({0, auth.password(), auth.salt(), auth.iterations()}).salted_password);
+    BOOST_REQUIRE((client.server_first(protocol::bytes_view(step.send).substr(9)) == protocol::scram_error::none));
+    static const auto right = protocol::derive_keys(protocol::salted_password("pencil", user_salt, 4096));
+    static const auto wrong = protocol::derive_keys(protocol::salted_password("pencils", user_salt, 4096));
+    const auto proof = client.client_final(password == "pencil" ? right : wrong);
+    return auth.answer(protocol::encode(protocol::sasl_response{proof.reply}).substr(5)).now;
+  };
+  for (int i = 0; i < 100; ++i)
+    BOOST_TEST((log_in("pencil") == verdict::accepted));
+  BOOST_TEST((log_in("pencils") == verdict::refused)); // known keys do not make a proof
+  BOOST_TEST((log_in("pencil") == verdict::accepted));
+  BOOST_TEST(options.computed->load() == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(many_logins_are_answered_each_with_its_own) {

@@ -51,11 +51,8 @@ const std::set<std::string_view> awaited = {
     "max_db_client_connections",
     "max_tenant_client_connections",
     "max_user_client_connections",
-    "mock_authentication_nonce",
-    "old_passwords",
     "proxy_protocol",
     "proxy_protocol_from",
-    "server_allow_cleartext",
     "server_names",
 };
 

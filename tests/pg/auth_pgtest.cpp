@@ -129,6 +129,104 @@ BOOST_AUTO_TEST_CASE(B036_a_method_the_client_cannot_do_is_refused_with_a_clear_
   BOOST_TEST(client.closed_within(milliseconds(5000)));
 }
 
+BOOST_AUTO_TEST_CASE(B019_a_user_without_a_password_looks_like_nobody) {
+  for (const char* type : {"plain", "md5", "scram-sha-256"}) {
+    BOOST_TEST_CONTEXT(type) {
+      pg_edge_process node(simple_toml("auth_type = \"" + std::string(type) + "\"\n"));
+      const auto unknown = attempt(node, "nobody_here", "wrong");
+      for (const char* user : {"trust_user", "password_user"}) { // the first has no password
+        const auto seen = attempt(node, user, "wrong");
+        BOOST_TEST_REQUIRE(!seen.empty());
+        BOOST_TEST(summary(seen) == summary(unknown));
+        std::vector<std::size_t> sizes, of_unknown;
+        for (const auto& message : seen)
+          if (message.type == 'R') sizes.push_back(message.size());
+        for (const auto& message : unknown)
+          if (message.type == 'R') of_unknown.push_back(message.size());
+        BOOST_TEST(sizes == of_unknown, boost::test_tools::per_element());
+        BOOST_TEST((without(seen.back().body, user) == without(unknown.back().body, "nobody_here")));
+      }
+    }
+  }
+  // Where all passwords are verifiers, md5 means SCRAM for all, and so for nobody.
+  pg_edge_process node("[pg_edge]\nlisten_addr = \"127.0.0.1\"\nlisten_port = {port}\nauth_type = \"md5\"\n"
+                       "[databases.app]\nhost = \"127.0.0.1\"\nport = {postgres_port}\n[users.kept_scram]\n"
+                       "password = \"" +
+                       stored_by_postgres("kept_scram", "scram-sha-256") + "\"\n");
+  BOOST_TEST(summary(attempt(node, "nobody_here", "x")) == summary(attempt(node, "kept_scram", "x")));
+}
+
+BOOST_AUTO_TEST_CASE(B019_the_salt_of_nobody_is_the_same_on_all_nodes_and_after_a_restart) {
+  const auto salt = [](const pg_edge_process& node, const std::string& user) {
+    const std::string body = attempt(node, user, "wrong").at(1).body;
+    return body.substr(body.find(",s="));
+  };
+  const std::string type = "auth_type = \"scram-sha-256\"\n";
+  pg_edge_process one(simple_toml(type)), two(simple_toml(type));
+  for (const char* user : {"nobody_here", "password_user"}) {
+    const std::string before = salt(one, user);
+    BOOST_TEST(before == salt(two, user));
+    one.stop(SIGINT);
+    one.start();
+    BOOST_TEST(before == salt(one, user));
+  }
+  const std::string agreed = type + "mock_authentication_nonce = \"agreed upon\"\n";
+  pg_edge_process three(simple_toml(agreed)), four(simple_toml(agreed));
+  BOOST_TEST(salt(three, "nobody_here") == salt(four, "nobody_here"));
+  BOOST_TEST(salt(three, "nobody_here") != salt(one, "nobody_here"));
+}
+
+BOOST_AUTO_TEST_CASE(B042_a_lowered_offer_and_a_foreign_certificate_are_refused_in_postgres_words) {
+  pg_edge_process node(simple_toml("auth_type = \"scram-sha-256\"\nclient_tls_sslmode = \"allow\"\n"
+                                   "client_tls_cert_file = \"{cert}\"\nclient_tls_key_file = \"{key}\"\n"));
+  // The same bytes to both: what Postgres says is what pg_edge says.
+  const auto ends = [](std::uint16_t port, transport how, const std::string& mechanism, const std::string& first,
+                       const std::string& binding) {
+    wire_options options;
+    options.how = how;
+    wire_client client(port, options);
+    client.send(startup_bytes({{"user", "scram_user"}, {"database", "app"}}));
+    const std::string offer = client.read_message().body.substr(4);
+    client.send(message_bytes('p', c_string(mechanism) + int32_bytes(static_cast<std::int64_t>(first.size())) + first));
+    wire_message answer = client.read_message();
+    if (answer.type == 'R') {
+      const std::string challenge = answer.body.substr(4);
+      client.send(message_bytes('p', "c=" + binding + "," + challenge.substr(0, challenge.find(',')) +
+                                         ",p=" + std::string(43, 'A') + "="));
+      answer = client.read_message();
+    }
+    const bool plus = offer.find("SCRAM-SHA-256-PLUS") == 0;
+    return std::string(plus ? "PLUS " : "") + summary(answer) + " " + error_field(answer, 'M');
+  };
+  const std::string wrong = "cD10bHMtc2VydmVyLWVuZC1wb2ludCwsAAAA"; // p=tls-server-end-point,, and three zeros
+  struct row {
+    transport how;
+    const char* mechanism;
+    const char* first;
+    std::string binding, expected;
+    bool same_text;
+  };
+  const std::vector<row> rows{
+      {transport::tls, "SCRAM-SHA-256", "y,,n=,r=abc", "eSws", "PLUS E(28000) SCRAM channel binding negotiation error",
+       true},
+      {transport::tls, "SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,n=,r=abc", wrong,
+       "PLUS E(28000) SCRAM channel binding check failed", true},
+      {transport::plain, "SCRAM-SHA-256", "y,,n=,r=abc", "eSws",
+       "E(28P01) password authentication failed for user \"scram_user\"", true},
+      {transport::plain, "SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,n=,r=abc", wrong, "E(08P01)", false},
+      {transport::tls, "SCRAM-SHA-256-PLUS", "n,,n=,r=abc", "biws", "PLUS E(08P01)", false},
+  };
+  for (const row& one : rows) {
+    BOOST_TEST_CONTEXT(one.mechanism << " " << one.first) {
+      const std::string ours = ends(node.port(), one.how, one.mechanism, one.first, one.binding);
+      const std::string postgress = ends(postgres::shared().port(), one.how, one.mechanism, one.first, one.binding);
+      BOOST_TEST(ours.substr(0, one.expected.size()) == one.expected);
+      BOOST_TEST(postgress.substr(0, one.expected.size()) == one.expected);
+      if (one.same_text) BOOST_TEST(ours == postgress);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(servers_are_logged_in_to_by_trust_password_md5_and_scram) {
   in_every_set_up("", [](pg_edge_process& node) {
     for (const known_user& user : {trust_user, password_user, md5_user, scram_user, tls_user}) {
@@ -252,8 +350,9 @@ BOOST_AUTO_TEST_CASE(SIGTERM_refuses_new_clients_and_waits_for_the_present) {
     other.start();
     wire_client client = log_in(other), gone = log_in(other);
     BOOST_TEST(client.value("select 1") == "1");
+    const std::size_t before = other.log().size(); // it has stopped once already
     other.signal(SIGTERM);
-    BOOST_TEST(other.wait_for_log("event=node_stopping"));
+    BOOST_TEST(wait_for([&] { return other.log().find("event=node_stopping", before) != std::string::npos; }));
     BOOST_TEST(client.value("select 'still served'") == "still served");
     BOOST_CHECK_THROW(log_in(other), test_failure);
     gone.close();
