@@ -5,6 +5,7 @@
 #include "actors/random.hpp"
 #include "actors/resolver.hpp"
 #include "actors/tenants.hpp"
+#include "actors/warm_pools.hpp"
 #include "config/difference.hpp"
 #include "config/load.hpp"
 #include "protocol/errors.hpp"
@@ -59,6 +60,7 @@ reload_result reload_now(node_self self) {
   state.context->set_settings(now);
   state.context->credentials.settings_changed(*before->values, *loaded.value);
   caf::anon_send(state.context->tenants, settings_changed{loaded.value});
+  warm_pools(state.context->tenants, *loaded.value);
   result.applied = true;
   log(level::info, log_event::settings_reloaded,
       {{"changed", changes.changed.size()},
@@ -203,6 +205,7 @@ bool node::start(std::vector<std::string>& errors) {
       listeners_.push_back(spawn_pinned<listener>(*one, context_, socket));
     log(level::info, log_event::listening, {{"address", socket->name()}});
   }
+  warm_pools(context_.tenants, *values);
   sockets_.clear(); // the listeners hold them: they close with the last of those
   log(level::info, log_event::node_started, {{"version", PG_EDGE_VERSION}, {"reactors", count}, {"file", file_}});
   return true;

@@ -9,6 +9,7 @@
 #include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
 #include "actors/reactor.hpp"
+#include "actors/server_limits.hpp"
 #include "actors/tls_context.hpp"
 #include "config/settings.hpp"
 #include "config/tenant_name.hpp"
@@ -40,6 +41,7 @@ public:
   console_actor console;
   node_actor node;
   cancel_registry cancels;
+  server_limits limits;                  // over several pools of a tenant
   actors::credentials credentials;       // of users whose secrets the file does not tell
   client_seats seats;                    // who counts in which limit of clients
   login_throttle throttle;               // failed logins

@@ -93,8 +93,8 @@ constexpr error_row rows[] = {
     // never left pg_edge a retry is safe. FATAL since the client's later messages depend on the one that was refused.
     {query_wait_timeout, "query_wait_timeout", "53300", fatal,
      "query_wait_timeout: no server connection of pool {1} became free within {0} s",
-     "Nothing was sent to the server. Look for long transactions in the pool, or raise its pool_size or "
-     "query_wait_timeout."},
+     "Nothing was sent to the server. query_wait_timeout is set in {2}; servers are limited by {3}, set in {4}. Look "
+     "for long transactions there before raising either."},
     {canceled_while_waiting, "canceled_while_waiting", "57014", error, "canceling statement due to user request",
      "The statement was still waiting for a server connection; it was not run."},
     {prepared_statement_too_large, "prepared_statement_too_large", "54000", error,
@@ -129,6 +129,10 @@ constexpr error_row rows[] = {
      "No query was sent to the server. Check the user and password pg_edge has for this database."},
     {server_lost_idle, "server_lost_idle", "57P01", fatal, "server connection lost: {0}",
      "No statement was running and no transaction was open; connect again."},
+    {server_replaced, "server_replaced", "57P01", fatal,
+     "terminating connection because its server connection is to be replaced",
+     "server_fast_close is on, and the target of the pool changed or RECONNECT was given; no transaction was open. "
+     "Connect again."},
     {server_lost, "server_lost", "08006", fatal,
      "server connection lost while a statement or transaction was open: {0}; whether it took effect is unknown",
      "Check before repeating it; look in the server's log for the reason."},

@@ -44,7 +44,7 @@ enum class error_code : std::uint8_t {
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
   client_limit,       // the same
-  query_wait_timeout, // {0} seconds, {1} the pool
+  query_wait_timeout, // {0} seconds, {1} the pool, {2} where it is set, {3} limit in the way, {4} where that is set
   canceled_while_waiting,
   prepared_statement_too_large, // {0} bytes, {1} the limit
   names_too_long,               // {0} the limit in bytes
@@ -59,8 +59,9 @@ enum class error_code : std::uint8_t {
   server_connect_failed, // {0} host:port, {1} reason
   server_login_failed,   // {0} host:port, {1} what is missing or refused: trying again does not mend it
   server_lost_idle,      // {0} reason or the server's own last message
-  server_lost,           // {0} reason or the server's own last message
-  server_protocol,       // {0} what the server sent
+  server_replaced,
+  server_lost,     // {0} reason or the server's own last message
+  server_protocol, // {0} what the server sent
   // the client's messages
   invalid_message_type,   // {0} the type byte as a number
   invalid_message_length, // {0} message name, {1} the length

@@ -76,6 +76,22 @@ BOOST_AUTO_TEST_CASE(the_narrower_level_wins) {
   BOOST_TEST((wait(owner + user + bare) == 4s));
 }
 
+BOOST_AUTO_TEST_CASE(the_place_of_a_setting_is_the_level_that_gives_it) {
+  const auto place = [](const std::string& text, const char* tenant) {
+    return setting_place(&overrides::query_wait_timeout, loaded(text), tenant, "d", "u");
+  };
+  const std::string bare = "[databases.d]\nhost = 'h'\n[users.u]\npassword = 'x'\n";
+  BOOST_TEST(place(bare, "") == "[pg_edge]");
+  BOOST_TEST(place("[databases.d]\nquery_wait_timeout = 3\n", "") == "[databases.d]");
+  BOOST_TEST(place("[databases.d]\nquery_wait_timeout = 3\n[users.u]\nquery_wait_timeout = 4\n", "") == "[users.u]");
+  BOOST_TEST(place("[databases.'*']\nquery_wait_timeout = 3\n", "") == "[databases.*]");
+  BOOST_TEST(place("[tenants.t]\nquery_wait_timeout = 3\n[tenants.t.databases.d]\nhost = 'h'\n", "t") == "[tenants.t]");
+  BOOST_TEST(place("[tenants.t.databases.d]\nquery_wait_timeout = 3\n", "t") == "[tenants.t.databases.d]");
+  BOOST_TEST(place("[tenants.t.databases.d]\nhost = 'h'\n[tenants.t.users.u]\nquery_wait_timeout = 3\n", "t") ==
+             "[tenants.t.users.u]");
+  BOOST_TEST(place(bare, "nobody") == "[pg_edge]");
+}
+
 BOOST_AUTO_TEST_CASE(pool_size_has_two_names) {
   const auto size = [](const std::string& text) { return resolve(loaded(text), "t", "d", "u").pool_size; };
   const std::string bare = "[tenants.t.databases.d]\nhost = 'h'\n";

@@ -50,12 +50,6 @@ const std::set<std::string_view> awaited = {
     "auth_dbname",
     "auth_query",
     "auth_user",
-    "max_db_connections",
-    "max_tenant_connections",
-    "max_user_connections",
-    "reserve_pool_size",
-    "reserve_pool_timeout",
-    "server_fast_close",
 };
 
 /// The sources that act. Those that only show settings in the console do not count.
