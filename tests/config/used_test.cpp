@@ -56,8 +56,6 @@ const std::set<std::string_view> awaited = {
     "max_user_connections",
     "mock_authentication_nonce",
     "old_passwords",
-    "proxy_protocol",
-    "proxy_protocol_from",
     "reserve_pool_size",
     "reserve_pool_timeout",
     "server_allow_cleartext",
