@@ -49,7 +49,9 @@ class client final : public connection {
 public:
   using clock = reactor::clock;
 
-  client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer);
+  /// `door`: the listener it came by, see login_state.
+  client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer,
+         std::string door = {});
   ~client() override;
 
   caf::behavior make_behavior() override;
@@ -107,6 +109,7 @@ private:
 
   // client_opening.cpp, client_admission.cpp, client_method.cpp, client_secret.cpp, client_proof.cpp,
   // client_welcome.cpp
+  bool take_proxy_header();
   std::size_t read_start_up(protocol::bytes_view in);
   std::size_t start_up_packet(protocol::bytes_view packet, bool more_behind);
   void answer_ssl_request(bool more_behind);

@@ -86,10 +86,8 @@ std::optional<std::string> system_user(int fd) {
 /// Sets login_->method. False: the client may not come in, and has been told so.
 bool client::choose_method() {
   const config::settings& settings = *login_->settings->values;
-  const auto door = settings.listeners.find(login_->door);
   const auto route = config::find_route(settings, login_->tenant->name, database_, user_);
-  login_->rules = config::resolve_login(settings, *login_->tenant, route ? route->database : nullptr,
-                                        door == settings.listeners.end() ? nullptr : &door->second);
+  login_->rules = config::resolve_login(settings, *login_->tenant, route ? route->database : nullptr, login_->door);
   login_->method = login_->rules.auth_type;
   if (login_->method == config::auth_type::hba && !ask_rules()) return false;
   const bool wants_certificate = login_->method == config::auth_type::cert ||
@@ -158,10 +156,8 @@ bool client::certificate_agrees() {
 }
 
 bool client::system_user_serves() {
-  const config::settings& settings = *login_->settings->values;
-  const auto door = settings.listeners.find(login_->door);
   // Behind a proxy the socket is the proxy's own.
-  const bool by_proxy = door != settings.listeners.end() && door->second.proxy_protocol;
+  const bool by_proxy = login_->door != nullptr && login_->door->proxy_protocol;
   const auto name = by_proxy ? std::nullopt : system_user(socket_.fd());
   const config::hba_rule* rule = login_->rule;
   const bool serves =

@@ -16,17 +16,31 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace pg_edge::actors {
 
+/// TLS towards the clients of one door.
+struct door_tls {
+  config::tls_mode mode = config::tls_mode::disable;
+  tls_context_ptr context; // null: TLS is not offered
+};
+
 /// Settings and what is made of them; replaced as a whole by a reload.
 struct node_settings {
   std::shared_ptr<const config::settings> values;
-  tls_context_ptr client_tls; // null: TLS is not offered
   config::server_name_index server_names;
+  door_tls client_tls;                                // of the door of the global settings
+  std::map<std::string, door_tls, std::less<>> doors; // of [listeners] that have TLS settings of their own
+
+  const door_tls& tls_of(const std::string& door) const {
+    const auto found = doors.find(door);
+    return found == doors.end() ? client_tls : found->second;
+  }
 };
 
 class node_context {

@@ -18,6 +18,7 @@ public:
       : all_{all}, lines_{lines}, problems_{problems} {}
 
   void listening();
+  void doors();
   void tls();
   void pools();
   void authentication();
@@ -55,8 +56,41 @@ void checker::listening() {
       problems_.error(line("listen_addr"), "listen_addr: " + address + " is listed twice");
   if (seen.count("*") != 0 && seen.size() > 1)
     problems_.error(line("listen_addr"), "listen_addr: \"*\" covers the other addresses already");
-  if (all_.listen_addr.empty() && all_.unix_socket_dir.empty())
+  if (all_.listen_addr.empty() && all_.unix_socket_dir.empty() && all_.listeners.empty())
     problems_.error(line("unix_socket_dir"), "nothing to listen on: listen_addr and unix_socket_dir are both empty");
+}
+
+/// Addresses and sockets of [listeners], against each other and the global ones.
+void checker::doors() {
+  std::set<std::string> seen;
+  const auto take = [&](int at, const std::string& name, int port) {
+    if (!seen.insert(name + ":" + std::to_string(port)).second)
+      problems_.error(at, name + ", port " + std::to_string(port) + ": two listeners cannot have the same address");
+  };
+  for (const auto& address : all_.listen_addr)
+    take(line("listen_addr"), address, all_.listen_port);
+  if (!all_.unix_socket_dir.empty()) take(line("unix_socket_dir"), all_.unix_socket_dir, all_.listen_port);
+  for (const auto& [name, door] : all_.listeners) {
+    const std::string what = "listener " + name;
+    for (const auto& address : door.listen_addr)
+      take(door.line, address, door.listen_port);
+    if (!door.unix_socket_dir.empty()) take(door.line, door.unix_socket_dir, door.listen_port);
+    if (door.listen_addr.empty() && door.unix_socket_dir.empty())
+      problems_.error(door.line, what + ": needs listen_addr or unix_socket_dir");
+    if (find_tenant(all_, door.tenant) == nullptr)
+      problems_.error(door.line, what + ": there is no [tenants." + door.tenant + "]");
+    if (door.proxy_protocol && door.proxy_protocol_from.empty() && !door.listen_addr.empty())
+      problems_.error(door.line, what + ": proxy_protocol needs proxy_protocol_from, the networks of the proxies");
+    const auto mode = door.client_tls_sslmode.value_or(all_.client_tls_sslmode);
+    const auto certificate = door.client_tls_cert_file.value_or(all_.client_tls_cert_file);
+    const auto authority = door.client_tls_ca_file.value_or(all_.client_tls_ca_file);
+    if (mode != tls_mode::disable && certificate.empty())
+      problems_.error(door.line, what + ": TLS for clients needs client_tls_cert_file and client_tls_key_file");
+    if (mode >= tls_mode::verify_ca && authority.empty())
+      problems_.error(door.line, what + ": checking client certificates needs client_tls_ca_file");
+    if (door.client_tls_cert_file.has_value() != door.client_tls_key_file.has_value())
+      problems_.error(door.line, what + ": client_tls_cert_file and client_tls_key_file go together");
+  }
 }
 
 void checker::certificate_pair(std::string_view prefix, int at, const std::string& cert, const std::string& key) {
@@ -282,6 +316,7 @@ bool has_no_database(const settings& all) {
 void check_settings(const settings& all, const setting_lines& lines, problem_list& problems) {
   checker check{all, lines, problems};
   check.listening();
+  check.doors();
   check.tls();
   check.pools();
   check.authentication();

@@ -38,7 +38,8 @@ void compare_insides(const tenant& before, const tenant& now, const std::string&
 } // namespace
 
 bool difference::empty() const {
-  return changed.empty() && needs_restart.empty() && databases.empty() && users.empty() && tenants.empty();
+  return changed.empty() && needs_restart.empty() && databases.empty() && users.empty() && tenants.empty() &&
+         listeners.empty();
 }
 
 difference diff(const settings& old_settings, const settings& new_settings) {
@@ -50,6 +51,7 @@ difference diff(const settings& old_settings, const settings& new_settings) {
                      global_text(row, new_settings));
   if (!hba_rules::same(old_settings.hba.get(), new_settings.hba.get()))
     out.changed.push_back("auth_hba_file: its rules are others");
+  compare(old_settings.listeners, new_settings.listeners, "", out.listeners, std::equal_to<listener>{});
   compare_insides(old_settings.default_tenant, new_settings.default_tenant, "", out);
   compare(old_settings.tenants, new_settings.tenants, "", out.tenants, [](const tenant& a, const tenant& b) {
     return static_cast<const overrides&>(a) == static_cast<const overrides&>(b) &&

@@ -28,6 +28,12 @@ constexpr error_row rows[] = {
      "The start-up parameter \"options\" takes settings as -c name=value or --name=value."},
     {ssl_required, "ssl_required", "28000", fatal, "SSL required",
      "This listener takes encrypted connections only; connect with sslmode=require or stronger."},
+    {proxy_not_trusted, "proxy_not_trusted", "28000", fatal,
+     "connections from {0} are not accepted by listener \"{1}\": it takes them from its proxies only",
+     "Connect to the proxy, or add the address to proxy_protocol_from in [listeners.{1}]."},
+    {proxy_header_missing, "proxy_header_missing", "08P01", fatal,
+     "listener \"{0}\" expects a PROXY protocol version 2 header first",
+     "Turn on \"send-proxy-v2\" in the proxy, or take proxy_protocol out of [listeners.{0}]."},
     // -- login
     {no_user_name, "no_user_name", "28000", fatal, "no PostgreSQL user name specified in startup packet",
      "Give a user in the connection string."},

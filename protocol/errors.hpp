@@ -19,6 +19,8 @@ enum class error_code : std::uint8_t {
   unsupported_protocol,    // {0} the version asked for
   invalid_options,         // {0} the text parse_options gave
   ssl_required,
+  proxy_not_trusted,    // {0} address, {1} listener
+  proxy_header_missing, // {0} listener
   // login
   no_user_name,
   no_such_database,         // {0} database
