@@ -25,8 +25,10 @@ std::string_view to_string(client_step step) {
   return step_names[static_cast<std::size_t>(step)];
 }
 
-client::client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer)
-    : connection(config, home, actor_kind::client, std::move(socket)), node_(node), peer_(std::move(peer)),
+client::client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer,
+               std::string door)
+    : connection(config, home, actor_kind::client, std::move(socket)), node_(node),
+      login_(std::make_unique<login_state>(node.settings(), std::move(door))), peer_(std::move(peer)),
       deadline_(timer::calling<&client::on_deadline>(*this)) {}
 
 client::~client() = default;
@@ -35,7 +37,6 @@ caf::behavior client::make_behavior() {
   session_.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
   connected_at_ = last_active_ = home().now();
   connect_time_ = std::chrono::system_clock::now();
-  login_ = std::make_unique<login_state>(node_.settings());
   const auto limit = login_->settings->values->client_login_timeout;
   if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
   counted_ = true;
@@ -83,6 +84,7 @@ void client::on_exit() {
   counted_ = false;
   share_ref_ = nullptr;
   cancel_requesters_.reset();
+  seat_.release();
 }
 
 // -- bytes
@@ -153,12 +155,14 @@ void client::fail(protocol::error_code code, std::initializer_list<std::string_v
 /// The last word to the client.
 void client::fail(protocol::bytes_view error, std::string_view why) {
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
+  seat_.release(); // who has read the error may come again at once
   write(error);
   leave(why);
 }
 
 void client::leave(std::string_view why) {
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
+  seat_.release();
   const bool logged_in = login_ == nullptr && step_ != client_step::cancelling;
   const auto settings = node_.settings()->values;
   if (logged_in && settings->log_disconnections)
@@ -281,6 +285,7 @@ void client::arm_idle_deadline() {
 client_row client::row() const {
   client_row result;
   result.id = session_.id;
+  if (pool_ != nullptr) result.tenant = pool_->name.tenant;
   result.user = user_;
   result.database = database_;
   result.state = step_ == client_step::waiting                                 ? "waiting"

@@ -10,6 +10,7 @@
 //   leave(): from anywhere; `leaving` while the share's answer to a check-out is still to come -----> gone
 #pragma once
 
+#include "actors/client_limits.hpp"
 #include "actors/connection.hpp"
 #include "actors/log.hpp"
 #include "actors/messages.hpp"
@@ -48,7 +49,9 @@ class client final : public connection {
 public:
   using clock = reactor::clock;
 
-  client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer);
+  /// `door`: the listener it came by, see login_state.
+  client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer,
+         std::string door = {});
   ~client() override;
 
   caf::behavior make_behavior() override;
@@ -108,12 +111,26 @@ private:
 
   // client_opening.cpp, client_admission.cpp, client_method.cpp, client_secret.cpp, client_proof.cpp,
   // client_welcome.cpp
+  bool take_proxy_header();
   std::size_t read_start_up(protocol::bytes_view in);
   std::size_t start_up_packet(protocol::bytes_view packet, bool more_behind);
   void answer_ssl_request(bool more_behind);
   void begin_login(protocol::startup_message message);
+  bool choose_tenant();
+  void choose_database();
+  bool throttled();
+  void note_login(bool succeeded);
+  bool tenant_lets_in();
+  bool take_seat(const config::route& way);
+  protocol::bytes password_refusal() const;
+  std::string_view tenant_name() const;
   bool admitted();
   bool choose_method();
+  bool ask_rules();
+  void refuse_by_rule(bool there_is_one);
+  bool certificate_serves(protocol::error_code otherwise);
+  bool system_user_serves();
+  bool certificate_agrees();
   void find_secret();
   lookup_user lookup_wish(bool fresh) const;
   void look_up();
@@ -173,6 +190,7 @@ private:
         {{"client", session_.id},
          {"user", user_},
          {"database", database_},
+         {"tenant", tenant_name()},
          {"addr", peer_.host},
          {"port", peer_.port},
          more...});
@@ -189,6 +207,7 @@ private:
   std::shared_ptr<const config::pool_settings> limits_; // resolved for this client's user
   class server* server_ = nullptr;
   caf::strong_actor_ptr server_ref_;
+  client_seat seat_; // while it counts in the limits of its user, database and tenant
   std::string user_, database_;
   socket_address peer_;
   cluster::cancel_key key_;

@@ -1,6 +1,8 @@
-// Whether a client may come in at all, before it is asked for a password: what it asks for, and the limits.
+// Whether a client may come in: whose it is and what it asks for, what keeps it out before it is asked for a password,
+// and what only those may learn who have proved who they are. docs/tenants.md says why which comes when.
 #include "actors/client_login_state.hpp"
 #include "actors/tls_context.hpp"
+#include "config/network.hpp"
 
 namespace pg_edge::actors {
 
@@ -14,9 +16,6 @@ bool is_yes(std::string_view text) {
 
 void client::begin_login(protocol::startup_message message) {
   const config::settings& settings = *login_->settings->values;
-  user_.assign(message.user());
-  database_.assign(message.database());
-  login_->tenant = &settings.default_tenant;
   login_->version = protocol::negotiate(message);
   login_->start_up = std::move(message);
   if (login_->version.must_answer) {
@@ -24,31 +23,146 @@ void client::begin_login(protocol::startup_message message) {
     protocol::append_negotiation(answer, login_->version);
     write(answer);
   }
+  if (!choose_tenant()) return;
+  choose_database();
   if (const auto wanted = login_->start_up.find("replication")) {
     logical_replication_ = *wanted == "database";
     replication_ = logical_replication_ || is_yes(*wanted);
   }
-  const tls_mode_row& tls = describe(settings.client_tls_sslmode);
+  const tls_mode_row& tls = describe(login_->tls->mode);
   if (tls.tls_required && !socket_.tls()) return fail(protocol::error_code::ssl_required);
-  if (!admitted()) return;
+  if (!admitted() || throttled()) return;
   set_step(client_step::authenticating);
   if (choose_method()) find_secret();
 }
 
-/// Limits that come before the password, as in pgbouncer: checking passwords is what a flood would cost.
+// -- whose it is
+// ---------------------------------------------------------------------------------------------------------------
+
+/// Takes the tenant's name out of the start-up packet: Postgres must not see it. False: refused. A tenant that does not
+/// exist is nobody's, where a login goes as for a user who does not exist.
+bool client::choose_tenant() {
+  const config::settings& settings = *login_->settings->values;
+  login_->asked_user = login_->start_up.user();
+  config::tenant_signs signs;
+  if (login_->door != nullptr) signs.listener = login_->door->tenant;
+  signs.server_name = login_->tls_server_name;
+  signs.user = login_->asked_user;
+  if (!settings.tenants.empty())
+    for (auto& [name, value] : login_->start_up.parameters)
+      if (name == "options") {
+        auto stripped = config::strip_tenant_options(value);
+        value = std::move(stripped.rest);
+        signs.options = std::move(stripped.tenants); // the last one counts, as in Postgres
+      }
+  config::tenant_choice choice = config::choose_tenant(settings, login_->settings->server_names, signs);
+  login_->tenant = choice.found == nullptr ? &config::nobody() : choice.found;
+  login_->tenant_signs = std::move(choice.signs);
+  login_->tenant_problem = std::move(choice.hidden_reason);
+  if (choice.source != config::tenant_source::user) login_->tenant_asked = std::move(choice.asked);
+  user_ = std::move(choice.user);
+  if (!choice.open_conflict) return true;
+  const auto text = [](const config::tenant_choice::named& one) {
+    return "\"" + one.name + "\" " + std::string(config::describe(one.source));
+  };
+  fail(protocol::error_code::tenant_conflict, {text(choice.open_conflict->first), text(choice.open_conflict->second)});
+  return false;
+}
+
+void client::choose_database() {
+  const auto asked = login_->start_up.find("database");
+  database_ = asked && !asked->empty()                   ? std::string(*asked)
+              : login_->tenant->default_database.empty() ? user_
+                                                         : login_->tenant->default_database;
+}
+
+std::string_view client::tenant_name() const {
+  if (pool_ != nullptr) return pool_->name.tenant;
+  if (login_ == nullptr || login_->tenant == nullptr) return config::default_tenant_name; // the console's
+  return login_->tenant == &config::nobody() ? std::string_view(login_->tenant_asked) : login_->tenant->name;
+}
+
+// -- before the password
+// -------------------------------------------------------------------------------------------------------
+
+/// Limits that come before the password, as in pgbouncer: checking passwords is what a flood would cost. A Unix socket
+/// crosses no network, so neither TLS nor an address is asked of it.
 bool client::admitted() {
   const config::settings& settings = *login_->settings->values;
-  const bool console_user = config::is_console_name(database_);
-  if (node_.draining.load(std::memory_order_relaxed)) {
-    fail(protocol::error_code::not_accepting);
+  const config::tenant& tenant = *login_->tenant;
+  const bool local = !config::parse_address(peer_.host).has_value();
+  const auto refuse = [this](protocol::error_code code, std::initializer_list<std::string_view> args = {}) {
+    fail(code, args);
     return false;
-  }
-  if (!console_user && node_.clients.load(std::memory_order_relaxed) > settings.max_client_conn) {
-    fail(protocol::error_code::too_many_clients,
-         {"max_client_conn", std::to_string(settings.max_client_conn), "[pg_edge]"});
-    return false;
-  }
+  };
+  if (!local && tenant.client_tls_required && !socket_.tls()) return refuse(protocol::error_code::ssl_required);
+  if (!local && !tenant.allowed_addresses.empty() && !config::any_contains(tenant.allowed_addresses, peer_.host))
+    return refuse(protocol::error_code::address_not_allowed, {peer_.host, login_->asked_user, database_});
+  if (node_.draining.load(std::memory_order_relaxed)) return refuse(protocol::error_code::not_accepting);
+  const bool console_user = config::is_console_name(database_) && &tenant == &settings.default_tenant;
+  if (!console_user && node_.clients.load(std::memory_order_relaxed) > settings.max_client_conn)
+    return refuse(protocol::error_code::too_many_clients,
+                  {"max_client_conn", std::to_string(settings.max_client_conn), "[pg_edge]"});
   return true;
+}
+
+/// Too many failures before: refused without looking at the password, right or wrong.
+bool client::throttled() {
+  if (login_->settings->values->auth_failure_limit == 0) return false;
+  const auto key = login_throttle::key(peer_.host, login_->tenant_asked, login_->asked_user);
+  const auto left = node_.throttle.refused_for(key, home().now());
+  if (!left) return false;
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(*left).count();
+  fail(protocol::error_code::too_many_failures, {login_->asked_user, peer_.host, std::to_string(seconds)});
+  return true;
+}
+
+void client::note_login(bool succeeded) {
+  const config::settings& settings = *login_->settings->values;
+  const auto key = login_throttle::key(peer_.host, login_->tenant_asked, login_->asked_user);
+  if (succeeded) return node_.throttle.succeeded(key);
+  node_.throttle.failed(key, home().now(), settings.auth_failure_limit, settings.auth_failure_window);
+}
+
+/// The same for a wrong password, an unknown user, an unknown tenant and signs of two tenants. It names the user as the
+/// client did, since what is left of the name would show that its end is a tenant.
+protocol::bytes client::password_refusal() const {
+  if (login_->tenant_signs.empty())
+    return protocol::make_error(protocol::error_code::password_failed, {login_->asked_user});
+  return protocol::make_error(protocol::error_code::password_failed_signs, {login_->asked_user, login_->tenant_signs});
+}
+
+// -- behind the password
+// -------------------------------------------------------------------------------------------------------
+
+/// As the settings are now, not as they were when the client came: nobody slips in past a reload. Asked again when the
+/// client is where end_clients finds it.
+bool client::tenant_lets_in() {
+  if (login_->tenant == &config::nobody()) return true; // it has no database to go to
+  const auto settings = node_.settings();
+  const config::tenant* now = config::find_tenant(*settings->values, login_->tenant->name);
+  if (now == nullptr) {
+    fail(protocol::error_code::tenant_closed, {"its tenant has been removed"});
+    return false;
+  }
+  const auto ban = config::ban_text(now->banned, now->banned_until, std::chrono::system_clock::now());
+  if (ban) fail(protocol::error_code::tenant_banned, {now->name, *ban});
+  return !ban;
+}
+
+/// The limits of clients, as the settings are now.
+bool client::take_seat(const config::route& way) {
+  const auto settings = node_.settings();
+  const auto now = config::find_route(*settings->values, way.tenant->name, way.database_name, user_);
+  const config::route& use = now ? *now : way;
+  client_limit_reached reached;
+  seat_ =
+      node_.seats.take({use.tenant->name, use.database_name, user_},
+                       config::resolve_client_limits(*settings->values, *use.tenant, *use.database, use.user), reached);
+  if (!seat_)
+    fail(protocol::error_code::client_limit,
+         {reached.setting, std::to_string(reached.value), where_set(use, reached.setting)});
+  return static_cast<bool>(seat_);
 }
 
 } // namespace pg_edge::actors

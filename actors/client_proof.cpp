@@ -24,6 +24,8 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
   switch (type) {
   case config::auth_type::any:
   case config::auth_type::trust:
+  case config::auth_type::cert: // these two were looked at when the method was chosen
+  case config::auth_type::peer:
     return protocol::auth_method::trust;
   case config::auth_type::plain:
     return protocol::auth_method::cleartext;
@@ -31,9 +33,7 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
     if (stored == protocol::secret_kind::none && only_verifiers(tenant)) return protocol::auth_method::scram;
     return stored == protocol::secret_kind::scram ? protocol::auth_method::scram : protocol::auth_method::md5;
   case config::auth_type::scram_sha_256:
-  case config::auth_type::cert: // these four are built next
   case config::auth_type::hba:
-  case config::auth_type::peer:
   case config::auth_type::pam:
     break;
   }
@@ -47,7 +47,7 @@ void client::begin_exchange(bool known, std::vector<std::string> secrets) {
   const auto stored = protocol::classify_secret(secrets.empty() ? std::string_view() : secrets.front());
   const protocol::auth_method method = method_for(login_->method, stored, *login_->tenant);
   if (method == protocol::auth_method::trust && !known && login_->method != config::auth_type::any)
-    return fail(protocol::error_code::password_failed, {user_});
+    return fail(password_refusal(), "no such user");
   login_->salt = random_bytes(protocol::md5_salt_size);
   make_auth(std::move(secrets), method);
   auth_step(login_->auth->begin());
@@ -55,12 +55,14 @@ void client::begin_exchange(bool known, std::vector<std::string> secrets) {
 
 void client::make_auth(std::vector<std::string> secrets, protocol::auth_method method) {
   const config::settings& settings = *login_->settings->values;
+  // What the client wrote, not where that leads: salts must not show which tenants there are.
+  const std::string &tenant = login_->tenant_asked, &user = login_->asked_user;
   const protocol::bytes& nonce =
       settings.mock_authentication_nonce.empty() ? node_.secret : settings.mock_authentication_nonce;
   login_->proof = method;
   login_->auth = std::make_unique<protocol::client_auth>(
-      protocol::client_auth::identity{user_, std::move(secrets), method, settings.scram_iterations}, random_nonce(),
-      login_->salt, protocol::salt_secret(nonce, login_->tenant->name), socket_.channel_end_point());
+      protocol::client_auth::identity{user, std::move(secrets), method, settings.scram_iterations}, random_nonce(),
+      login_->salt, protocol::salt_secret(nonce, tenant), socket_.channel_end_point());
 }
 
 /// The keys that a proof has revealed log in to servers that have the same verifier. Those of an old password are of no
@@ -96,6 +98,9 @@ std::size_t client::read_auth(protocol::bytes_view in) {
 
 void client::auth_step(protocol::client_auth::step step) {
   using verdict = protocol::client_auth::verdict;
+  // Others may have failed while this one was under way: then it does not learn whether its guess was right.
+  const bool decided = step.now == verdict::accepted || step.now == verdict::refused;
+  if (decided && throttled()) return;
   if (!step.send.empty()) write(step.send);
   switch (step.now) {
   case verdict::more:
@@ -103,10 +108,13 @@ void client::auth_step(protocol::client_auth::step step) {
   case verdict::derive:
     return derive_keys();
   case verdict::accepted:
+    note_login(true);
     return authenticated();
   case verdict::refused:
     if (check_anew()) return;
-    return fail(protocol::make_error(protocol::error_code::password_failed, {user_}), step.why);
+    note_login(false);
+    if (!login_->tenant_problem.empty()) step.why += ", " + login_->tenant_problem;
+    return fail(password_refusal(), step.why);
   case verdict::violated:
     return fail(protocol::make_error(step.error, {step.why}), step.why);
   }
@@ -131,7 +139,8 @@ void client::authenticated() {
   const config::settings& settings = *login_->settings->values;
   remember_keys();
   login_->auth.reset();
-  if (config::is_console_name(database_)) {
+  if (!certificate_agrees() || !tenant_lets_in()) return;
+  if (config::is_console_name(database_) && login_->tenant == &settings.default_tenant) {
     const auto listed = [this](const std::vector<std::string>& names) {
       return std::find(names.begin(), names.end(), user_) != names.end();
     };
@@ -141,7 +150,7 @@ void client::authenticated() {
   }
   const auto route = config::find_route(settings, login_->tenant->name, database_, user_);
   if (!route) return fail(protocol::error_code::no_such_database, {database_});
-  if (!read_parameters()) return;
+  if (!read_parameters() || !take_seat(*route)) return;
   set_step(client_step::joining);
   send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route->tenant->name, route->database_name, user_,
                                 route->server_user(user_)});

@@ -41,7 +41,8 @@ lookup_user client::lookup_wish(bool fresh) const {
 /// A user whom no file names. Whether there is such a database is told as late as for others: after the proof.
 void client::look_up() {
   const bool here = config::find_route(*login_->settings->values, login_->tenant->name, database_, user_).has_value();
-  const bool somewhere = here || !login_->rules.auth_dbname.empty();
+  // Nor does anybody belong to a tenant that is not there.
+  const bool somewhere = (here || !login_->rules.auth_dbname.empty()) && login_->tenant_problem.empty();
   if (login_->rules.auth_user.empty() || !somewhere || config::is_console_name(database_) ||
       needs_no_user(login_->method))
     return begin_exchange(false, {});

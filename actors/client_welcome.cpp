@@ -112,6 +112,7 @@ void client::on_arrival() {
 void client::begin_welcome() {
   set_step(client_step::welcoming);
   share_->attach(*this);
+  if (!tenant_lets_in()) return;
   limits_ = share_->limits_for(user_);
   session_.rules = share_->rules_for(*limits_);
   if (replication_) return check_out_server();

@@ -97,7 +97,8 @@ constexpr console_column sockets_columns[] = {{"type"},
                                               {"application_name"},
                                               {"prepared_statements", int4},
                                               {"id", int8},
-                                              {"reactor", int4}};
+                                              {"reactor", int4},
+                                              {"tenant"}};
 
 constexpr console_column actors_columns[] = {{"kind"},          {"alive", int8},         {"handled", int8},
                                              {"mailbox", int8}, {"deepest", int8},       {"deepest_actor", int8},
@@ -108,12 +109,13 @@ constexpr console_column reactors_columns[] = {{"reactor", int4}, {"turns", int8
 
 template <std::size_t Names>
 constexpr auto count_columns(const std::array<std::string_view count_row::*, Names>& names) {
-  std::array<console_column, 1 + Names * std::size(count_rows)> result;
+  std::array<console_column, 2 + Names * std::size(count_rows)> result;
   std::size_t next = 0;
   result[next++] = {"database", text};
   for (const auto name : names)
     for (const count_row& row : count_rows)
       result[next++] = {row.*name, numeric};
+  result[next++] = {"tenant", text};
   return result;
 }
 constexpr auto stats_columns = count_columns(std::array{&count_row::total, &count_row::average});

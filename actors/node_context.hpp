@@ -3,26 +3,45 @@
 #pragma once
 
 #include "actors/cancel_registry.hpp"
+#include "actors/client_limits.hpp"
 #include "actors/credentials.hpp"
 #include "actors/key_deriver.hpp"
+#include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
 #include "actors/reactor.hpp"
+#include "actors/server_limits.hpp"
 #include "actors/tls_context.hpp"
 #include "actors/welcome_cache.hpp"
 #include "config/settings.hpp"
+#include "config/tenant_name.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace pg_edge::actors {
 
+/// TLS towards the clients of one door.
+struct door_tls {
+  config::tls_mode mode = config::tls_mode::disable;
+  tls_context_ptr context; // null: TLS is not offered
+};
+
 /// Settings and what is made of them; replaced as a whole by a reload.
 struct node_settings {
   std::shared_ptr<const config::settings> values;
-  tls_context_ptr client_tls; // null: TLS is not offered
+  config::server_name_index server_names;
+  door_tls client_tls;                                // of the door of the global settings
+  std::map<std::string, door_tls, std::less<>> doors; // of [listeners] that have TLS settings of their own
+
+  const door_tls& tls_of(const std::string& door) const {
+    const auto found = doors.find(door);
+    return found == doors.end() ? client_tls : found->second;
+  }
 };
 
 class node_context {
@@ -38,7 +57,10 @@ public:
   console_actor console;
   node_actor node;
   cancel_registry cancels;
+  server_limits limits;                  // over several pools of a tenant
   actors::credentials credentials;       // of users whose secrets the file does not tell
+  client_seats seats;                    // who counts in which limit of clients
+  login_throttle throttle;               // failed logins
   welcome_cache welcomes;                // what sessions began with, for when Postgres is away
   protocol::bytes secret;                // of this machine; salts hang on it unless mock_authentication_nonce is set
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising

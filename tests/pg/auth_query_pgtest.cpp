@@ -305,6 +305,28 @@ BOOST_AUTO_TEST_CASE(logins_of_one_user_ask_once_and_by_one_connection) {
   BOOST_TEST(watcher.max() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(two_tenants_with_the_same_names_never_meet) {
+  std::string tables;
+  for (const std::string name : {"app", "other"}) {
+    postgres::shared().query("drop table if exists same_names; create table same_names(name text, secret text);"
+                             "insert into same_names values ('ann', 'her password in " +
+                                 name + "'); grant all on same_names to public",
+                             name);
+    tables += "[tenants.of_" + name + ".databases.db]\nhost = \"127.0.0.1\"\nport = {postgres_port}\ndbname = \"" +
+              name + "\"\nuser = \"trust_user\"\n[tenants.of_" + name + ".users.postgres]\n";
+  }
+  pg_edge_process node(simple_toml("auth_type = \"scram-sha-256\"\nauth_user = \"postgres\"\nauth_cache_time = 3600\n"
+                                   "auth_query = \"select name, secret from same_names where name = $1\"\n",
+                                   tables));
+  for (int i = 0; i < 2; ++i) { // asked, and then kept
+    BOOST_TEST(logs_in(node, "ann.of_app", "her password in app", "db"));
+    BOOST_TEST(logs_in(node, "ann.of_other", "her password in other", "db"));
+    BOOST_TEST(outcome(node, "ann.of_app", "her password in other", "db") == "E(28P01)");
+    BOOST_TEST(outcome(node, "ann.of_other", "her password in app", "db") == "E(28P01)");
+  }
+  BOOST_TEST(outcome(node, "ann.of_nobody", "her password in app", "db") == "E(28P01)");
+}
+
 BOOST_AUTO_TEST_CASE(B015_a_large_answer_of_auth_query) {
   make_logins("('large', repeat('a', 200000))");
   pg_edge_process node(looking_up("auth_type = \"scram-sha-256\"\n" + by_look));

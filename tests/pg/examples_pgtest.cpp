@@ -51,4 +51,19 @@ BOOST_AUTO_TEST_CASE(the_smallest_configuration_serves_every_database) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(tenants_share_a_port_and_nothing_else) {
+  postgres& server = postgres::shared();
+  const std::string toml = with_ports(read_file(std::string(SOURCE_DIR) + "/examples/tenants.toml"));
+  // The servers must know the password too, and there is one Postgres here for both.
+  server.query("drop role if exists app");
+  server.query("create role app login password 'example'");
+  pg_edge_process node(toml, {.wait_until_listening = true,
+                              .arguments = {},
+                              .environment = {"ACME_PASSWORD=example", "BETA_PASSWORD=example"}});
+  const std::string where = "host=127.0.0.1 port=" + std::to_string(node.port()) + " password=example dbname=app ";
+  pq acme(where + "user=app.acme"), beta(where + "user=app options='-c tenant=beta'");
+  BOOST_TEST(acme.value("select current_database()") == "app");
+  BOOST_TEST(beta.value("select current_database()") == "other");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
