@@ -34,21 +34,9 @@ const std::map<std::string_view, std::string> other_names = {
 
 /// Rows whose use is being built; empty when an issue is resolved.
 const std::set<std::string_view> awaited = {
-    "auth_cache_time",
-    "auth_dbname",
-    "auth_file",
-    "auth_hba_file",
-    "auth_ident_file",
-    "auth_query",
-    "auth_user",
-    "max_db_connections",
-    "max_tenant_connections",
-    "max_user_connections",
-    "proxy_protocol",
-    "proxy_protocol_from",
-    "reserve_pool_size",
-    "reserve_pool_timeout",
-    "server_fast_close",
+    "auth_cache_time", "auth_dbname",         "auth_file",          "auth_hba_file",          "auth_ident_file",
+    "auth_query",      "auth_user",           "max_db_connections", "max_tenant_connections", "max_user_connections",
+    "proxy_protocol",  "proxy_protocol_from", "reserve_pool_size",  "reserve_pool_timeout",   "server_fast_close",
 };
 
 /// The sources that act. Those that only show settings in the console do not count.
