@@ -25,8 +25,10 @@ std::string_view to_string(client_step step) {
   return step_names[static_cast<std::size_t>(step)];
 }
 
-client::client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer)
-    : connection(config, home, actor_kind::client, std::move(socket)), node_(node), peer_(std::move(peer)),
+client::client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer,
+               std::string door)
+    : connection(config, home, actor_kind::client, std::move(socket)), node_(node),
+      login_(std::make_unique<login_state>(node.settings(), std::move(door))), peer_(std::move(peer)),
       deadline_(timer::calling<&client::on_deadline>(*this)) {}
 
 client::~client() = default;
@@ -35,7 +37,6 @@ caf::behavior client::make_behavior() {
   session_.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
   connected_at_ = last_active_ = home().now();
   connect_time_ = std::chrono::system_clock::now();
-  login_ = std::make_unique<login_state>(node_.settings());
   const auto limit = login_->settings->values->client_login_timeout;
   if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
   counted_ = true;

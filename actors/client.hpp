@@ -49,7 +49,9 @@ class client final : public connection {
 public:
   using clock = reactor::clock;
 
-  client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer);
+  /// `door`: the listener it came by, see login_state.
+  client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer,
+         std::string door = {});
   ~client() override;
 
   caf::behavior make_behavior() override;
@@ -107,6 +109,7 @@ private:
 
   // client_opening.cpp, client_admission.cpp, client_method.cpp, client_secret.cpp, client_proof.cpp,
   // client_welcome.cpp
+  bool take_proxy_header();
   std::size_t read_start_up(protocol::bytes_view in);
   std::size_t start_up_packet(protocol::bytes_view packet, bool more_behind);
   void answer_ssl_request(bool more_behind);
@@ -121,6 +124,11 @@ private:
   std::string_view tenant_name() const;
   bool admitted();
   bool choose_method();
+  bool ask_rules();
+  void refuse_by_rule(bool there_is_one);
+  bool certificate_serves(protocol::error_code otherwise);
+  bool system_user_serves();
+  bool certificate_agrees();
   void find_secret();
   void begin_exchange(bool known, std::vector<std::string> secrets);
   std::size_t read_auth(protocol::bytes_view in);

@@ -29,7 +29,7 @@ void client::begin_login(protocol::startup_message message) {
     logical_replication_ = *wanted == "database";
     replication_ = logical_replication_ || is_yes(*wanted);
   }
-  const tls_mode_row& tls = describe(settings.client_tls_sslmode);
+  const tls_mode_row& tls = describe(login_->tls->mode);
   if (tls.tls_required && !socket_.tls()) return fail(protocol::error_code::ssl_required);
   if (!admitted() || throttled()) return;
   set_step(client_step::authenticating);
@@ -45,8 +45,7 @@ bool client::choose_tenant() {
   const config::settings& settings = *login_->settings->values;
   login_->asked_user = login_->start_up.user();
   config::tenant_signs signs;
-  const auto door = settings.listeners.find(login_->door);
-  if (door != settings.listeners.end()) signs.listener = door->second.tenant;
+  if (login_->door != nullptr) signs.listener = login_->door->tenant;
   signs.server_name = login_->tls_server_name;
   signs.user = login_->asked_user;
   if (!settings.tenants.empty())

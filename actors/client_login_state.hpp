@@ -2,14 +2,23 @@
 #pragma once
 
 #include "actors/client.hpp"
+#include "config/hba.hpp"
 
 namespace pg_edge::actors {
 
 struct client::login_state {
-  explicit login_state(std::shared_ptr<const node_settings> in_force) : settings(std::move(in_force)) {}
+  /// `door_name`: the key in [listeners]; empty: the door of the global settings.
+  login_state(std::shared_ptr<const node_settings> in_force, const std::string& door_name)
+      : settings(std::move(in_force)), tls(&settings->tls_of(door_name)) {
+    if (const auto found = settings->values->listeners.find(door_name); found != settings->values->listeners.end())
+      door = &found->second;
+    proxied = door != nullptr && door->proxy_protocol;
+  }
 
   std::shared_ptr<const node_settings> settings;     // as they were when the client came
-  std::string door;                                  // the listener's name; empty: that of the global settings
+  const config::listener* door = nullptr;            // the listener it came by; null: that of the global settings
+  const door_tls* tls = nullptr;                     // of that door
+  bool proxied = false;                              // a PROXY header comes first
   std::string tls_server_name;                       // what the client called us in TLS (SNI); empty: nothing
   const config::tenant* tenant = nullptr;            // whose client it is; lives as long as `settings`
   std::string asked_user;                            // as the client wrote it, perhaps with its tenant
@@ -18,6 +27,7 @@ struct client::login_state {
   std::string tenant_signs;                          // all of it for an error, if it was more than one thing
   config::login_rules rules;                         // what holds for this login
   config::auth_type method = config::auth_type::md5; // chosen from them: never hba
+  const config::hba_rule* rule = nullptr;            // that decided; null: none was asked. Lives as long as `settings`
   protocol::startup_message start_up;
   protocol::negotiated version;
   std::unique_ptr<protocol::client_auth> auth;

@@ -1,6 +1,9 @@
-// A client's first bytes: TLS, plain or HTTP; then start-up packets until one says who it is or whom to cancel.
+// A client's first bytes: what a proxy says about it, TLS, plain or HTTP; then start-up packets until one says who it
+// is or whom to cancel.
 #include "actors/client_login_state.hpp"
 #include "actors/tls_context.hpp"
+#include "config/network.hpp"
+#include "protocol/proxy_header.hpp"
 
 #include <cerrno>
 #include <sys/socket.h>
@@ -15,7 +18,42 @@ constexpr protocol::bytes_view http_answer =
 
 } // namespace
 
+/// The proxy's header stands before everything else, TLS too. False: not all of it is there yet, or it is over.
+bool client::take_proxy_header() {
+  const bool trusted = peer_.port == 0 || config::any_contains(login_->door->proxy_protocol_from, peer_.host);
+  if (!trusted) {
+    fail(protocol::error_code::proxy_not_trusted, {peer_.host, login_->door->name});
+    return false;
+  }
+  char start[protocol::max_proxy_header];
+  const ssize_t got = ::recv(socket_.fd(), start, sizeof start, MSG_PEEK);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return false;
+  if (got <= 0) {
+    leave("");
+    return false;
+  }
+  protocol::proxy_header header;
+  switch (protocol::read_proxy_header({start, static_cast<std::size_t>(got)}, header)) {
+  case protocol::proxy_status::need_more:
+    return false; // looked at again when more has come
+  case protocol::proxy_status::invalid:
+    fail(protocol::error_code::proxy_header_missing, {login_->door->name});
+    return false;
+  case protocol::proxy_status::complete:
+    break;
+  }
+  // It was just looked at, so it can be read whole.
+  if (::recv(socket_.fd(), start, header.length, 0) != static_cast<ssize_t>(header.length)) {
+    leave("the PROXY header vanished");
+    return false;
+  }
+  login_->proxied = false;
+  if (header.has_source) peer_ = {header.source, header.source_port};
+  return true;
+}
+
 bool client::on_first_bytes() {
+  if (login_->proxied && !take_proxy_header()) return false;
   char first[8];
   const ssize_t got = ::recv(socket_.fd(), first, sizeof first, MSG_PEEK);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return false;
@@ -27,12 +65,12 @@ bool client::on_first_bytes() {
   case protocol::first_bytes::need_more:
     return false; // looked at again when more has come
   case protocol::first_bytes::direct_tls:
-    if (login_->settings->client_tls == nullptr) {
+    if (login_->tls->context == nullptr) {
       leave("direct TLS, and client_tls_sslmode is disable");
       return false;
     }
     set_step(client_step::handshaking);
-    begin_accept_tls(*login_->settings->client_tls, true);
+    begin_accept_tls(*login_->tls->context, true);
     return false;
   case protocol::first_bytes::http:
     write(http_answer);
@@ -93,11 +131,11 @@ void client::answer_ssl_request(bool more_behind) {
     return fail(protocol::error_code::startup_packet_invalid,
                 {more_behind ? "unencrypted data after SSL request" : "a second SSL request"});
   login_->asked_encryption = true;
-  const bool offered = login_->settings->client_tls != nullptr;
+  const bool offered = login_->tls->context != nullptr;
   write(offered ? "S" : "N");
   if (!offered) return;
   set_step(client_step::handshaking);
-  begin_accept_tls(*login_->settings->client_tls, false);
+  begin_accept_tls(*login_->tls->context, false);
 }
 
 /// The connection exists only to cancel somebody's query, and is closed when that has been passed on.

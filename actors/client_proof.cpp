@@ -24,6 +24,8 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
   switch (type) {
   case config::auth_type::any:
   case config::auth_type::trust:
+  case config::auth_type::cert: // these two were looked at when the method was chosen
+  case config::auth_type::peer:
     return protocol::auth_method::trust;
   case config::auth_type::plain:
     return protocol::auth_method::cleartext;
@@ -31,9 +33,7 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
     if (stored == protocol::secret_kind::none && only_verifiers(tenant)) return protocol::auth_method::scram;
     return stored == protocol::secret_kind::scram ? protocol::auth_method::scram : protocol::auth_method::md5;
   case config::auth_type::scram_sha_256:
-  case config::auth_type::cert: // these four are built next
   case config::auth_type::hba:
-  case config::auth_type::peer:
   case config::auth_type::pam:
     break;
   }
@@ -131,7 +131,7 @@ void client::authenticated() {
   const config::settings& settings = *login_->settings->values;
   remember_keys();
   login_->auth.reset();
-  if (!tenant_lets_in()) return;
+  if (!certificate_agrees() || !tenant_lets_in()) return;
   if (config::is_console_name(database_) && login_->tenant == &settings.default_tenant) {
     const auto listed = [this](const std::vector<std::string>& names) {
       return std::find(names.begin(), names.end(), user_) != names.end();

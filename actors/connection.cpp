@@ -86,8 +86,9 @@ void connection::flush_kept() {
 void connection::pump() {
   if (pumping_) return;
   pumping_ = true;
+  const std::uint64_t before = bytes_in_;
   for (int reads = 0; open() && !broken_ && step_ == step::relaying && readable_ && wants_input(); ++reads) {
-    if (reads == reads_per_turn) {
+    if (reads == reads_per_turn || bytes_in_ - before >= bytes_per_turn) {
       home().again(*this);
       break;
     }
@@ -211,6 +212,7 @@ void connection::go_on_connecting() {
 }
 
 void connection::go_on_handshake() {
+  if (!home().take_handshake()) return home().again(*this);
   switch (socket_.handshake()) {
   case io_status::ok:
     step_ = step::relaying;

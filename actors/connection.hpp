@@ -73,7 +73,9 @@ protected:
 private:
   enum class step : std::uint8_t { connecting, peeking, handshaking, relaying };
 
+  // What one connection may read in a turn of its reactor, so that a flood holds nobody else up for long.
   static constexpr int reads_per_turn = 4;
+  static constexpr std::size_t bytes_per_turn = reactor::scratch_size;
   static constexpr std::size_t kept_capacity = 4096;
 
   void pump();

@@ -229,11 +229,11 @@ console_row database_row(const config::settings& all, const config::tenant& tena
           or_null(entry.user),
           cell(pool.pool_size),
           cell(pool.min_pool_size),
-          cell(0), // there is no reserve yet
+          cell(pool.reserve_pool_size),
           cell(seconds_of(pool.server_lifetime)),
           entry.pool_mode ? cell(config::to_string(*entry.pool_mode)) : console_cell(),
           balance_text(pool.host, pool.load_balance_hosts),
-          cell(0), // unlimited
+          cell(pool.max_db_connections),
           cell(counts.servers),
           cell(config::resolve_client_limits(all, tenant, entry, nullptr).max_db_client_connections),
           cell(counts.clients),
@@ -301,10 +301,11 @@ console_rows show_users(const console_view& view) {
   for (const config::tenant* tenant : all_tenants(*view.settings))
     for (const auto& [name, user] : tenant->users) {
       const connection_counts& here = counts[{tenant->name, name}];
-      // There is no reserve yet, and server connections of a user are unlimited: 0.
+      const int most = user.max_user_connections.value_or(
+          tenant->max_user_connections.value_or(view.settings->max_user_connections));
       rows.push_back(
-          {cell(name), cell(number(user.pool_size)), cell(0),
-           user.pool_mode ? cell(config::to_string(*user.pool_mode)) : console_cell(), cell(0), cell(here.servers),
+          {cell(name), cell(number(user.pool_size)), cell(number(user.reserve_pool_size)),
+           user.pool_mode ? cell(config::to_string(*user.pool_mode)) : console_cell(), cell(most), cell(here.servers),
            cell(config::resolve_client_limits(*view.settings, *tenant, {}, &user).max_user_client_connections),
            cell(here.clients), cell(tenant->name)});
     }

@@ -117,8 +117,8 @@ listening_socket::~listening_socket() {
 }
 
 listener::listener(caf::actor_config& config, reactor& home, node_context& node,
-                   std::shared_ptr<listening_socket> socket)
-    : pinned_actor(config, home, actor_kind::listener), node_(node), socket_(std::move(socket)),
+                   std::shared_ptr<listening_socket> socket, std::string door)
+    : pinned_actor(config, home, actor_kind::listener), node_(node), socket_(std::move(socket)), door_(std::move(door)),
       pause_(timer::calling<&listener::go_on>(*this)) {}
 
 caf::behavior listener::make_behavior() {
@@ -158,7 +158,7 @@ void listener::on_io(std::uint32_t) {
                          duration_cast<std::chrono::seconds>(settings->tcp_keepintvl), settings->tcp_keepcnt,
                          duration_cast<std::chrono::milliseconds>(settings->tcp_user_timeout)});
     }
-    spawn_pinned<client>(home(), node_, stream(fd), peer.value_or(socket_address{"unix", 0}));
+    spawn_pinned<client>(home(), node_, stream(fd), peer.value_or(socket_address{"unix", 0}), door_);
   }
 }
 

@@ -1,5 +1,6 @@
 // Accepts connections on one address and makes a client of each, on the reactor that accepted it. Every reactor has a
-// listener for every address; they share the listening socket, and the kernel wakes one of them.
+// listener for every address; they share the listening socket, and the kernel wakes one of them. Which door an address
+// belongs to ([listeners.NAME], or the one of the global settings) is told to each client.
 #pragma once
 
 #include "actors/messages.hpp"
@@ -37,7 +38,9 @@ private:
 
 class listener final : public pinned_actor, public io_handler {
 public:
-  listener(caf::actor_config& config, reactor& home, node_context& node, std::shared_ptr<listening_socket> socket);
+  /// `door`: the key in [listeners]; empty: the one of the global settings.
+  listener(caf::actor_config& config, reactor& home, node_context& node, std::shared_ptr<listening_socket> socket,
+           std::string door);
 
   caf::behavior make_behavior() override;
   void on_exit() override;
@@ -49,6 +52,7 @@ private:
 
   node_context& node_;
   std::shared_ptr<listening_socket> socket_;
+  std::string door_;
   timer pause_;
   bool watched_ = false;
 };

@@ -51,7 +51,8 @@ struct pool_common {
   std::uint64_t id = 0;
   pool_name name;
   protocol::statement_cache statements;
-  std::atomic<std::uint32_t> shares{1}; // among which min_pool_size is divided
+  std::atomic<std::uint32_t> shares{1};       // among which min_pool_size is divided
+  std::atomic<std::uint32_t> reserve_used{0}; // permits beyond pool_size that are there now
 
   std::shared_ptr<const config::pool_settings> settings() const { return std::atomic_load(&settings_); }
   void set_settings(std::shared_ptr<const config::pool_settings> now) { std::atomic_store(&settings_, std::move(now)); }
@@ -65,6 +66,7 @@ using pool_common_ptr = std::shared_ptr<pool_common>;
 // --------------------------------------------------------------------------------------------
 
 /// A client that has proved who it is asks for the share of its pool; it is told `pool_joined` or `pool_refused`.
+/// Without a client: the pool shall be there for its min_pool_size.
 struct join_pool {
   caf::actor client;
   std::string tenant, database, user; // `user`: as the client named itself
@@ -111,6 +113,11 @@ struct share_unused {
   std::uint32_t share = 0;
   std::uint64_t left = 0;
 };
+/// From a share to its steward: `lacking` clients have waited reserve_pool_timeout and no server is on its way to them,
+/// or `spare` servers are idle and nobody has waited for so long.
+struct reserve_wish {
+  std::uint32_t lacking = 0, spare = 0;
+};
 /// From a steward to its tenant: every share is unused. `joined`: clients it was ever asked to take.
 struct pool_unused {
   std::uint64_t pool = 0;
@@ -134,14 +141,15 @@ struct list_tenants {};
 /// join_pool      : find or make the share for a client
 /// share_report   : permits given back or wanted
 /// client_left    : one client fewer at a share
+/// reserve_wish   : more or fewer permits beyond the pool's size
 /// settings_changed: sizes may differ now
 /// end_clients    : to all shares
 /// list_shares    : who they are
 struct end_clients;
 using steward_actor =
     caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>, caf::reacts_to<client_left>,
-                     caf::reacts_to<share_unused>, caf::reacts_to<settings_changed>, caf::reacts_to<end_clients>,
-                     caf::replies_to<list_shares>::with<share_list>>;
+                     caf::reacts_to<share_unused>, caf::reacts_to<reserve_wish>, caf::reacts_to<settings_changed>,
+                     caf::reacts_to<end_clients>, caf::replies_to<list_shares>::with<share_list>>;
 struct steward_list {
   std::vector<steward_actor> stewards;
 };
@@ -284,6 +292,8 @@ struct want_cancel {
 struct cancel_over {};
 /// The steward's settings changed.
 struct share_settings {};
+/// A limit over several pools: a server may be opened now, or one has to be closed for another pool.
+struct limits_moved {};
 /// To a share, through tenants and stewards: end every client, at once or with its transaction.
 struct end_clients {
   protocol::bytes error;
@@ -405,6 +415,7 @@ PG_EDGE_LOCAL_MESSAGE(client_left)
 PG_EDGE_LOCAL_MESSAGE(share_unused)
 PG_EDGE_LOCAL_MESSAGE(pool_unused)
 PG_EDGE_LOCAL_MESSAGE(tenant_unused)
+PG_EDGE_LOCAL_MESSAGE(reserve_wish)
 PG_EDGE_LOCAL_MESSAGE(list_shares)
 PG_EDGE_LOCAL_MESSAGE(share_list)
 PG_EDGE_LOCAL_MESSAGE(list_stewards)
@@ -436,6 +447,7 @@ PG_EDGE_LOCAL_MESSAGE(server_arrived)
 PG_EDGE_LOCAL_MESSAGE(want_cancel)
 PG_EDGE_LOCAL_MESSAGE(cancel_over)
 PG_EDGE_LOCAL_MESSAGE(share_settings)
+PG_EDGE_LOCAL_MESSAGE(limits_moved)
 PG_EDGE_LOCAL_MESSAGE(end_clients)
 PG_EDGE_LOCAL_MESSAGE(connect_server)
 PG_EDGE_LOCAL_MESSAGE(close_server)

@@ -5,6 +5,7 @@
 #include "actors/random.hpp"
 #include "actors/resolver.hpp"
 #include "actors/tenants.hpp"
+#include "actors/warm_pools.hpp"
 #include "config/difference.hpp"
 #include "config/load.hpp"
 #include "protocol/errors.hpp"
@@ -56,9 +57,13 @@ reload_result reload_now(node_self self) {
   for (const std::string& line : changes.needs_restart)
     result.lines.push_back(line + " (needs a restart)");
   const auto before = state.context->settings();
+  for (const auto* names : {&changes.listeners.added, &changes.listeners.removed, &changes.listeners.changed})
+    for (const std::string& name : *names)
+      result.lines.push_back("listener " + name + ": what it listens on changes with a restart");
   state.context->set_settings(now);
   state.context->credentials.settings_changed(*before->values, *loaded.value);
   caf::anon_send(state.context->tenants, settings_changed{loaded.value});
+  warm_pools(state.context->tenants, *loaded.value);
   result.applied = true;
   log(level::info, log_event::settings_reloaded,
       {{"changed", changes.changed.size()},
@@ -126,19 +131,37 @@ protocol::bytes machine_secret() {
   return id.empty() ? random_bytes(protocol::scram_key_size) : protocol::salt_secret(id, "machine");
 }
 
+/// TLS for one door; the context stays null, and `error` says why, when a file cannot be used.
+door_tls make_door_tls(const tls_settings& parts, config::tls_mode mode, const std::string& what, std::string& error) {
+  door_tls result{mode, nullptr};
+  if (mode == config::tls_mode::disable) return result;
+  tls_context_result made = make_client_tls_context(parts, mode);
+  if (!made.context) error = what + ": " + made.error;
+  result.context = std::move(made.context);
+  return result;
+}
+
+bool has_tls_of_its_own(const config::listener& door) {
+  return door.client_tls_sslmode || door.client_tls_ca_file || door.client_tls_cert_file || door.client_tls_key_file;
+}
+
 } // namespace
 
 std::shared_ptr<const node_settings> make_node_settings(std::shared_ptr<const config::settings> values,
                                                         std::string& error) {
   auto result = std::make_shared<node_settings>();
-  if (values->client_tls_sslmode != config::tls_mode::disable) {
-    tls_context_result made = make_client_tls_context(client_tls_settings(*values), values->client_tls_sslmode);
-    if (!made.context) {
-      error = "client_tls: " + made.error;
-      return nullptr;
-    }
-    result->client_tls = std::move(made.context);
+  const tls_settings shared_parts = client_tls_settings(*values);
+  result->client_tls = make_door_tls(shared_parts, values->client_tls_sslmode, "client_tls", error);
+  for (const auto& [name, door] : values->listeners) {
+    if (!has_tls_of_its_own(door)) continue;
+    tls_settings parts = shared_parts;
+    parts.ca_file = door.client_tls_ca_file.value_or(parts.ca_file);
+    parts.cert_file = door.client_tls_cert_file.value_or(parts.cert_file);
+    parts.key_file = door.client_tls_key_file.value_or(parts.key_file);
+    result->doors[name] = make_door_tls(parts, door.client_tls_sslmode.value_or(values->client_tls_sslmode),
+                                        "listener " + name + ": client_tls", error);
   }
+  if (!error.empty()) return nullptr;
   result->server_names = config::server_name_index(*values);
   result->values = std::move(values);
   return result;
@@ -155,21 +178,31 @@ node::~node() {
   stop();
 }
 
-bool node::open_listeners(const config::settings& settings, std::vector<std::string>& errors) {
+void node::open_door(const config::listener& door, int backlog, std::vector<std::string>& errors) {
   std::string error;
-  for (const std::string& address : settings.listen_addr) {
-    if (auto socket = listening_socket::tcp(address, settings.listen_port, settings.listen_backlog, error))
-      sockets_.push_back(std::move(socket));
+  const auto keep = [&](std::shared_ptr<listening_socket> socket) {
+    if (socket)
+      sockets_.push_back({std::move(socket), door.name});
     else
-      errors.push_back("cannot listen on " + error);
-  }
-  if (!settings.unix_socket_dir.empty()) {
-    if (auto socket = listening_socket::local(settings.unix_socket_dir, settings.listen_port, settings.unix_socket_mode,
-                                              settings.unix_socket_group, settings.listen_backlog, error))
-      sockets_.push_back(std::move(socket));
-    else
-      errors.push_back("cannot listen on " + error);
-  }
+      errors.push_back((door.name.empty() ? "" : "listener " + door.name + ": ") + "cannot listen on " + error);
+  };
+  for (const std::string& address : door.listen_addr)
+    keep(listening_socket::tcp(address, door.listen_port, backlog, error));
+  if (!door.unix_socket_dir.empty())
+    keep(listening_socket::local(door.unix_socket_dir, door.listen_port, door.unix_socket_mode, door.unix_socket_group,
+                                 backlog, error));
+}
+
+bool node::open_listeners(const config::settings& settings, std::vector<std::string>& errors) {
+  config::listener first;
+  first.listen_addr = settings.listen_addr;
+  first.listen_port = settings.listen_port;
+  first.unix_socket_dir = settings.unix_socket_dir;
+  first.unix_socket_mode = settings.unix_socket_mode;
+  first.unix_socket_group = settings.unix_socket_group;
+  open_door(first, settings.listen_backlog, errors);
+  for (const auto& [name, door] : settings.listeners)
+    open_door(door, settings.listen_backlog, errors);
   if (sockets_.empty() && errors.empty()) errors.push_back("nothing to listen on: set listen_addr or unix_socket_dir");
   return errors.empty();
 }
@@ -198,11 +231,12 @@ bool node::start(std::vector<std::string>& errors) {
   context_.node = system_->spawn(node_behaviour, &context_, file_, &listeners_, &finished_);
   for (const auto& one : context_.reactors)
     one->start();
-  for (const auto& socket : sockets_) {
+  for (const auto& [socket, door] : sockets_) {
     for (const auto& one : context_.reactors)
-      listeners_.push_back(spawn_pinned<listener>(*one, context_, socket));
-    log(level::info, log_event::listening, {{"address", socket->name()}});
+      listeners_.push_back(spawn_pinned<listener>(*one, context_, socket, door));
+    log(level::info, log_event::listening, {{"address", socket->name()}, {"listener", door}});
   }
+  warm_pools(context_.tenants, *values);
   sockets_.clear(); // the listeners hold them: they close with the last of those
   log(level::info, log_event::node_started, {{"version", PG_EDGE_VERSION}, {"reactors", count}, {"file", file_}});
   return true;

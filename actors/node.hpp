@@ -29,13 +29,19 @@ public:
   void stop();
 
 private:
+  struct opened_door {
+    std::shared_ptr<listening_socket> socket;
+    std::string door; // the key in [listeners]; empty: that of the global settings
+  };
+
   bool open_listeners(const config::settings& settings, std::vector<std::string>& errors);
+  void open_door(const config::listener& door, int backlog, std::vector<std::string>& errors);
 
   std::string file_;
   caf::actor_system_config system_config_;
   std::unique_ptr<caf::actor_system> system_;
   node_context context_;
-  std::vector<std::shared_ptr<listening_socket>> sockets_;
+  std::vector<opened_door> sockets_;
   std::vector<caf::actor> listeners_;
   std::atomic<bool> finished_{false};
 };

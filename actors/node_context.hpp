@@ -9,23 +9,38 @@
 #include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
 #include "actors/reactor.hpp"
+#include "actors/server_limits.hpp"
 #include "actors/tls_context.hpp"
 #include "config/settings.hpp"
 #include "config/tenant_name.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace pg_edge::actors {
 
+/// TLS towards the clients of one door.
+struct door_tls {
+  config::tls_mode mode = config::tls_mode::disable;
+  tls_context_ptr context; // null: TLS is not offered
+};
+
 /// Settings and what is made of them; replaced as a whole by a reload.
 struct node_settings {
   std::shared_ptr<const config::settings> values;
-  tls_context_ptr client_tls; // null: TLS is not offered
   config::server_name_index server_names;
+  door_tls client_tls;                                // of the door of the global settings
+  std::map<std::string, door_tls, std::less<>> doors; // of [listeners] that have TLS settings of their own
+
+  const door_tls& tls_of(const std::string& door) const {
+    const auto found = doors.find(door);
+    return found == doors.end() ? client_tls : found->second;
+  }
 };
 
 class node_context {
@@ -40,6 +55,7 @@ public:
   console_actor console;
   node_actor node;
   cancel_registry cancels;
+  server_limits limits;                  // over several pools of a tenant
   actors::credentials credentials;       // of users whose secrets the file does not tell
   client_seats seats;                    // who counts in which limit of clients
   login_throttle throttle;               // failed logins

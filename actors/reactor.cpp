@@ -231,6 +231,7 @@ void reactor::again(io_handler& handler) noexcept {
 void reactor::turn() noexcept {
   int count = fetch();
   bump(turns_, 1);
+  handshakes_left_ = handshakes_per_turn;
   drain_inbox(nullptr);
   dispatch_again();
   dispatch_events(count);

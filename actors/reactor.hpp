@@ -74,6 +74,8 @@ public:
   static constexpr std::size_t resumes_per_turn = 256;
   static constexpr int events_per_turn = 256;
   static constexpr std::size_t scratch_size = 64 * 1024;
+  // Steps of TLS handshakes, of which one costs as much as thousands of queries.
+  static constexpr int handshakes_per_turn = 4;
   // How long stop() lets actors go on sending each other messages.
   static constexpr std::chrono::milliseconds stop_grace{1000};
 
@@ -124,6 +126,9 @@ public:
   // Any thread.
   reactor_counters read_counters() const noexcept;
 
+  // Whether this turn has room for one more step of a handshake; if not, again() is the way to the next turn.
+  bool take_handshake() noexcept { return handshakes_left_ > 0 && handshakes_left_-- > 0; }
+
 private:
   friend class pinned_actor;
   using counter = std::atomic<std::uint64_t>;
@@ -171,6 +176,7 @@ private:
   list_link again_;
   list_link residents_; // the actors at home here, so that stop() can end them
   bool closed_down_ = false;
+  int handshakes_left_ = handshakes_per_turn;
   counter turns_{0};
   counter events_{0};
   counter resumes_{0};

@@ -59,6 +59,7 @@ void server::on_exit() {
   client_ = nullptr;
   client_ref_ = nullptr;
   share_ = nullptr;
+  plan_.slot.reset();
 }
 
 // -- hand-out
@@ -247,7 +248,7 @@ void server::go_on_releasing() {
     set_step(server_step::awaiting_cancels);
     return;
   }
-  if (reconnect_wanted) return close_gracefully("it is not to be used again");
+  if (reconnect_wanted || spoilt_) return close_gracefully("it is not to be used again");
   if (output_blocked() || !session_.settled()) return close_gracefully("not settled at its client's end");
   const auto settings = pool_->settings();
   const bool always = after_session_ || settings->server_reset_query_always;
@@ -264,7 +265,7 @@ void server::finish_release() {
 }
 
 void server::note_cancel_sent(bool sent) {
-  reconnect_wanted |= !sent;
+  spoilt_ |= !sent;
   if (cancels_ > 0 && --cancels_ == 0 && step_ == server_step::awaiting_cancels) go_on_releasing();
 }
 
@@ -349,6 +350,7 @@ void server::gone(std::string why) {
   if (step_ == server_step::gone) return;
   set_step(server_step::gone);
   log_own(level::info, log_event::server_closed, field("pid", process_id_), field("reason", why));
+  plan_.slot.reset();
   send(share_, server_gone{self_ptr(), false, {}});
   close_socket();
   attempt_.reset();

@@ -14,6 +14,7 @@
 #include "actors/log.hpp"
 #include "actors/messages.hpp"
 #include "actors/node_context.hpp"
+#include "actors/server_limits.hpp"
 #include "protocol/exchange.hpp"
 #include "protocol/server_login.hpp"
 
@@ -51,7 +52,8 @@ struct server_plan {
   std::vector<std::string> hosts;                            // in the order in which to try
   std::vector<std::pair<std::string, std::string>> start_up; // of a replication client: sent as it is; else empty
   bool replication = false;
-  std::uint64_t credentials_version = 0; // of its user, see credentials::version()
+  std::shared_ptr<server_slot> slot = {}; // its place in the limits over several pools, until Postgres's EOF
+  std::uint64_t credentials_version = 0;  // of its user, see credentials::version()
 };
 
 class server final : public connection {
@@ -73,6 +75,8 @@ public:
   server_step step() const { return step_; }
   bool usable() const { return step_ == server_step::assigned; }
   bool replication() const { return plan_.replication; }
+  /// Null once it is gone.
+  server_slot* slot() const { return plan_.slot.get(); }
   bool logical_replication() const;
   protocol::server_session& session() { return session_; }
   class client* linked() const {
@@ -117,6 +121,7 @@ public:
   std::string tls_info() const;
   std::pair<socket_address, socket_address> addresses() const; // peer, local
   bool reconnect_wanted = false; // RECONNECT, changed settings: close at the next check-in
+  bool client_told = false;      // server_fast_close: its client ends for that
 
 protected:
   std::size_t on_bytes(protocol::bytes_view in) override;
@@ -202,6 +207,7 @@ private:
   std::uint32_t cancels_ = 0;
   bool told_closing_ = false;
   bool after_session_ = false; // the reset query is due whatever was done
+  bool spoilt_ = false;        // a cancel may still reach it
   bool alone_ = false;         // finishing what its client left behind
   std::string close_reason_;
 };

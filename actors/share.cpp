@@ -15,6 +15,9 @@ namespace {
 
 /// Start-up settings of different clients that are remembered; beyond that a server is asked again.
 constexpr std::size_t welcome_limit = 4096;
+/// A share that waits under a limit is told when it may open a server; between two looks of its own it leaves the
+/// other pools of the tenant in peace.
+constexpr std::chrono::milliseconds ask_pause{20};
 
 std::vector<std::string> split_hosts(const std::string& list) {
   std::vector<std::string> hosts;
@@ -46,6 +49,8 @@ share::share(caf::actor_config& config, reactor& home, node_context& node, pool_
 }
 
 caf::behavior share::make_behavior() {
+  seat_ = node_.limits.join(pool_->name.tenant, pool_->name.database, pool_->name.user, maxima_of(*pool_->settings()),
+                            address());
   on_settings();
   return {
       [this](const check_out& message) { on_check_out(message); },
@@ -61,6 +66,7 @@ caf::behavior share::make_behavior() {
       [this](const want_cancel& message) { on_want_cancel(message); },
       [this](const cancel_over&) { on_cancel_over(); },
       [this](const share_settings&) { on_settings(); },
+      [this](const limits_moved&) { on_limits_moved(); },
       [this](const end_clients& message) { on_end_clients(message); },
       [this](const take_snapshot& message) { return snapshot(message); },
   };
@@ -79,6 +85,8 @@ void share::on_exit() {
   waiting_.clear();
   carried_.clear();
   cancel_queue_.clear();
+  if (seat_) seat_->leave();
+  seat_ = nullptr;
   steward_ = nullptr;
 }
 
@@ -88,7 +96,10 @@ share::server_entry* share::entry_of(const caf::strong_actor_ptr& ref) {
 }
 
 void share::move_state(server_entry& entry, server_state to) {
-  if (entry.state != to && permits_.server_moved(entry.state, to)) entry.state = to;
+  if (entry.state == to || !permits_.server_moved(entry.state, to)) return;
+  entry.state = to;
+  if (to != server_state::closing && to != server_state::leaving) return;
+  if (server_slot* slot = behind<server>(entry.ref)->slot()) slot->leave();
 }
 
 // -- deciding
@@ -96,6 +107,8 @@ void share::move_state(server_entry& entry, server_state to) {
 
 /// Called at the end of every event: does what the permits say until they say nothing.
 void share::act() {
+  if (seat_->owes()) pay_limits();
+  bool opening_refused = false;
   permits_.set_waiters(static_cast<std::uint32_t>(waiters_.size()));
   bool go_on = true;
   while (go_on) {
@@ -108,8 +121,8 @@ void share::act() {
       permits_.set_waiters(static_cast<std::uint32_t>(waiters_.size()));
       break;
     case share_step::open:
-      go_on = home().now() >= retry_at_;
-      if (go_on) open_server();
+      opening_refused = !try_to_open();
+      go_on = !opening_refused;
       break;
     case share_step::give_up:
       go_on = !idle_.empty();
@@ -117,6 +130,8 @@ void share::act() {
       break;
     }
   }
+  if (!opening_refused || home().now() < retry_at_) seat_->withdraw();
+  seat_->note_idle(idle_.empty() ? std::nullopt : std::optional(idle_.front()->idle_since()));
   if (const auto report = permits_.take_report()) {
     share_report message{*report, {}};
     for (const auto& [id, handle] : carried_)
@@ -168,8 +183,31 @@ void share::grant(queue::iterator to, server& what) {
   waiters_.erase(to);
 }
 
-void share::open_server() {
+/// A server for a client may have to wait for one of another pool, see server_limits; one for min_pool_size is not
+/// worth that. Returns whether one was opened.
+bool share::try_to_open() {
+  if (home().now() < retry_at_) return false;
+  if (seat_->asked() && home().now() < ask_again_at_) return false;
+  const bool for_a_client = waiters_.size() > permits_.count(server_state::opening);
+  auto slot = for_a_client ? seat_->ask() : seat_->ask_if_spare();
+  ask_again_at_ = slot == nullptr ? home().now() + ask_pause : clock::time_point{};
+  if (slot == nullptr) return false;
+  open_server(std::move(slot));
+  return true;
+}
+
+/// Another pool waits, under a limit of both: an idle server is closed for it.
+void share::pay_limits() {
+  while (!idle_.empty() && seat_->owes()) {
+    server* what = idle_.front();
+    if (what->slot() == nullptr || !what->slot()->leave_if_owed()) return;
+    close(*what, "another pool waits for it under max_tenant_connections, max_db_connections or max_user_connections");
+  }
+}
+
+void share::open_server(std::shared_ptr<server_slot> slot) {
   server_plan plan;
+  plan.slot = std::move(slot);
   const auto settings = pool_->settings();
   plan.hosts = split_hosts(settings->host);
   if (settings->load_balance_hosts == config::host_balance::round_robin && plan.hosts.size() > 1)
@@ -342,6 +380,7 @@ void share::on_arrived(const server_arrived& message) {
   entry->arriving = false;
   auto& what = *behind<server>(message.server);
   what.session().rules = &plain_rules_;
+  if (what.slot() != nullptr) what.slot()->move_to(seat_);
   if (entry->state == server_state::idle) idle_.push_back(&what);
   act();
 }
@@ -357,6 +396,11 @@ void share::on_order(const share_order& message) {
     servers_[behind<server>(ref)] = {ref, server_state::idle, true};
     send(handle, adopt_server{caf::actor_cast<caf::actor>(this), &home()});
   }
+  act();
+}
+
+void share::on_limits_moved() {
+  ask_again_at_ = {};
   act();
 }
 

@@ -12,6 +12,7 @@
 #include "actors/node_context.hpp"
 #include "actors/pinned_actor.hpp"
 #include "actors/server.hpp"
+#include "actors/server_limits.hpp"
 #include "cluster/permits.hpp"
 #include "protocol/exchange.hpp"
 
@@ -74,7 +75,9 @@ private:
   void act();
   bool hand_out();
   void grant(queue::iterator to, class server& what);
-  void open_server();
+  bool try_to_open();
+  void open_server(std::shared_ptr<server_slot> slot);
+  void pay_limits();
   void give_up();
   queue::iterator first_plain_waiter();
   class server* take_idle();
@@ -96,6 +99,7 @@ private:
   void on_want_cancel(const want_cancel& message);
   void on_cancel_over();
   void on_settings();
+  void on_limits_moved();
   void on_end_clients(const end_clients& message);
 
   // -- share_upkeep.cpp
@@ -107,6 +111,13 @@ private:
   void tick();
   void check_waiters(clock::time_point now);
   void check_servers(clock::time_point now);
+  struct limit_text {
+    std::string text;  // "pool_size = 20"
+    std::string place; // "[databases.app]"
+  };
+  limit_text limit_in_the_way();
+  void check_reserve(clock::time_point now);
+  void end_interrupted_sessions();
   bool may_become_unused() const;
   void check_unused(clock::time_point now);
   void arm_tick();
@@ -120,6 +131,8 @@ private:
   pool_common_ptr pool_;
   steward_actor steward_;
   cluster::permit_share permits_;
+  std::shared_ptr<limit_seat> seat_; // in the limits over several pools
+  clock::time_point ask_again_at_{};
   std::unordered_map<class server*, server_entry> servers_;
   std::deque<class server*> idle_; // the most recently used last
   queue waiters_;
@@ -129,6 +142,7 @@ private:
   std::uint32_t client_count_ = 0;
   std::uint64_t clients_left_ = 0, told_left_ = 0; // ever; as of the last share_unused
   clock::time_point unused_since_{};
+  clock::time_point last_wait_{}; // when somebody waited
 
   struct known_welcome {
     protocol::parameter_values_ptr values;

@@ -34,8 +34,10 @@ bool same_target(const config::pool_settings& a, const config::pool_settings& b)
          a.server_parameters == b.server_parameters && a.connect_query == b.connect_query;
 }
 
-std::string whole_seconds(config::duration span) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(span).count());
+/// "2" or "0.3".
+std::string seconds_text(config::duration span) {
+  const auto tenths = std::chrono::duration_cast<std::chrono::milliseconds>(span).count() / 100;
+  return std::to_string(tenths / 10) + (tenths % 10 == 0 ? "" : "." + std::to_string(tenths % 10));
 }
 
 } // namespace
@@ -103,6 +105,7 @@ void share::tick() {
   const auto now = home().now();
   check_waiters(now);
   check_servers(now);
+  check_reserve(now);
   check_unused(now);
   act();
   if (!tick_.armed()) arm_tick();
@@ -126,6 +129,27 @@ void share::check_unused(clock::time_point now) {
   send(steward_, share_unused{permits_.key().share, clients_left_});
 }
 
+/// For people who ask why they wait: the limit over several pools that is reached, else the pool's own size.
+share::limit_text share::limit_in_the_way() {
+  const auto settings = pool_->settings();
+  const auto say = [&](std::string_view name, int value, std::optional<int> config::overrides::*member) {
+    return limit_text{std::string(name) + " = " + std::to_string(value),
+                      config::setting_place(member, *node_.settings()->values, pool_->name.tenant, pool_->name.database,
+                                            pool_->name.user)};
+  };
+  using o = config::overrides;
+  const auto blocked = seat_->asked() ? seat_->blocked_by() : std::nullopt;
+  if (blocked == cluster::limit_kind::tenant)
+    return say("max_tenant_connections", settings->max_tenant_connections, &o::max_tenant_connections);
+  if (blocked == cluster::limit_kind::database)
+    return say("max_db_connections", settings->max_db_connections, &o::max_db_connections);
+  if (blocked == cluster::limit_kind::user)
+    return say("max_user_connections", settings->max_user_connections, &o::max_user_connections);
+  const limit_text size = say("pool_size", settings->pool_size, &o::pool_size);
+  const bool own = size.place.find("databases.") != std::string::npos || size.place.find("users.") != std::string::npos;
+  return !own ? limit_text{"default_" + size.text, size.place} : size;
+}
+
 void share::check_waiters(clock::time_point now) {
   for (auto place = waiters_.begin(); place != waiters_.end();) {
     const auto here = place++;
@@ -133,14 +157,23 @@ void share::check_waiters(clock::time_point now) {
     const auto waited = now - here->since;
     if (limits.query_wait_timeout.count() > 0 && waited >= limits.query_wait_timeout) {
       const std::string pool = pool_->name.database + "/" + pool_->name.user;
+      const limit_text in_the_way = limit_in_the_way();
+      const std::string place = config::setting_place(&config::overrides::query_wait_timeout, *node_.settings()->values,
+                                                      pool_->name.tenant, pool_->name.database, here->who->user());
       if (here->opening != nullptr) close(*here->opening, "query_wait_timeout");
-      refuse(here, protocol::make_error(protocol::error_code::query_wait_timeout,
-                                        {whole_seconds(limits.query_wait_timeout), pool}));
+      refuse(here, protocol::make_error(
+                       protocol::error_code::query_wait_timeout,
+                       {seconds_text(limits.query_wait_timeout), pool, place, in_the_way.text, in_the_way.place}));
     } else if (!here->notified && limits.query_wait_notify.count() > 0 && waited >= limits.query_wait_notify) {
       here->notified = true;
+      const limit_text in_the_way = limit_in_the_way();
+      const auto position = std::distance(waiters_.begin(), here) + 1;
       send(caf::actor_cast<caf::actor>(here->client),
            wait_notice{protocol::make_notice("No server connection available in the pool at the moment, client being "
-                                             "queued"),
+                                             "queued",
+                                             "Its place in the queue is " + std::to_string(position) + " of " +
+                                                 std::to_string(waiters_.size()) + "; servers are limited by " +
+                                                 in_the_way.text + ", set in " + in_the_way.place + "."),
                        here->epoch});
     }
   }
@@ -153,6 +186,7 @@ void share::check_servers(clock::time_point now) {
   for (auto& [what, entry] : servers_) {
     if (entry.state == server_state::busy && what->linked() != nullptr) too_old.push_back(what);
   }
+  end_interrupted_sessions();
   for (server* what : too_old) // a client that ends here changes servers_ only by messages
     if (what->linked() != nullptr) what->linked()->check_times(now);
   too_old.clear();
@@ -164,6 +198,22 @@ void share::check_servers(clock::time_point now) {
   }
   for (server* what : too_old)
     close(*what, expired(*what) ? "server_lifetime" : what->reconnect_wanted ? "reconnect" : "server_idle_timeout");
+}
+
+/// reserve_pool_size: asks the steward for permits beyond pool_size while clients wait too long, and tells it when they
+/// are not needed any more.
+void share::check_reserve(clock::time_point now) {
+  if (!waiters_.empty()) last_wait_ = now;
+  const auto settings = pool_->settings();
+  const auto limit = settings->reserve_pool_timeout;
+  if (settings->reserve_pool_size <= 0 || limit.count() <= 0) return;
+  const auto overdue = static_cast<std::uint32_t>(
+      std::count_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return now - one.since >= limit; }));
+  const std::uint32_t on_the_way = permits_.free() + permits_.count(server_state::opening);
+  if (overdue > on_the_way) return send(steward_, reserve_wish{overdue - on_the_way, 0});
+  const auto idle = static_cast<std::uint32_t>(idle_.size());
+  if (idle > 0 && pool_->reserve_used.load(std::memory_order_relaxed) > 0 && now - last_wait_ >= limit)
+    send(steward_, reserve_wish{0, idle});
 }
 
 // -- settings
@@ -186,6 +236,7 @@ void share::on_settings() {
   sharing_rules_.max_message = plain_rules_.max_message =
       static_cast<std::size_t>(node_.settings()->values->max_packet_size);
   const auto parts = pool_->shares.load();
+  seat_->set_maxima(maxima_of(*settings));
   permits_.set_minimum((static_cast<std::uint32_t>(std::max(settings->min_pool_size, 0)) + parts - 1) / parts);
   limits_.clear();
   for (list_link* link = clients_.next(); link != &clients_; link = link->next()) {
@@ -203,7 +254,21 @@ void share::on_settings() {
       close(*what, "the settings of its target changed");
   }
   seen_settings_ = settings;
+  end_interrupted_sessions();
   act();
+}
+
+/// server_fast_close: a session whose server is to be closed ends with its transaction, not when the client likes.
+void share::end_interrupted_sessions() {
+  if (!node_.settings()->values->server_fast_close) return;
+  for (auto& [what, entry] : servers_) {
+    client* whose = entry.state == server_state::busy ? what->linked() : nullptr;
+    if (whose == nullptr || !what->reconnect_wanted || what->client_told) continue;
+    what->client_told = true;
+    if (whose->limits().mode != config::pool_mode::session) continue; // goes at its check-in, which is near
+    send(caf::actor_cast<caf::actor>(whose),
+         end_client{protocol::make_error(protocol::error_code::server_replaced), true});
+  }
 }
 
 void share::on_end_clients(const end_clients& message) {

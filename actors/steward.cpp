@@ -5,6 +5,7 @@
 #include "actors/share.hpp"
 #include "actors/tenants.hpp"
 #include "cluster/placement.hpp"
+#include "cluster/reserve.hpp"
 
 #include <unordered_map>
 
@@ -21,6 +22,7 @@ struct steward_state {
   pool_common_ptr pool;
   caf::actor_addr tenant; // weak: the tenant holds us
   cluster::permit_steward permits{0};
+  cluster::reserve_pool reserve{0, 0};
   struct place {
     caf::actor share;
     reactor* home = nullptr;
@@ -32,6 +34,10 @@ struct steward_state {
   std::uint64_t joins = 0;                                        // clients it was ever asked to take
   std::unordered_map<cluster::backend_id, caf::actor> travelling; // servers between two shares
 };
+
+cluster::reserve_pool reserve_of(const config::pool_settings& settings) {
+  return {static_cast<std::uint32_t>(settings.pool_size), static_cast<std::uint32_t>(settings.reserve_pool_size)};
+}
 
 using steward_self = steward_actor::stateful_pointer<steward_state>;
 
@@ -79,6 +85,7 @@ void join(steward_self self, const join_pool& wish) {
   auto& place = state.places[*chosen];
   ++place.clients;
   ++place.joined;
+  if (!wish.client) return caf::anon_send(place.share, detach_client{false}); // the pool is wanted, see warm_pools
   caf::anon_send(wish.client, pool_joined{place.share, place.home, state.pool});
 }
 
@@ -97,6 +104,29 @@ void share_down(steward_self self, const caf::down_msg& down) {
     place.joined = place.left = 0;
     start_share(self, i);
   }
+}
+
+/// The pool may have so many servers now.
+void resize(steward_self self) {
+  steward_state& state = self->state;
+  state.pool->reserve_used.store(state.reserve.used(), std::memory_order_relaxed);
+  deliver(self, state.permits.resize(state.reserve.total()));
+}
+
+void change_reserve(steward_self self, const reserve_wish& wish) {
+  steward_state& state = self->state;
+  const auto before = state.reserve.used();
+  if (wish.lacking > 0) state.reserve.lacking(wish.lacking, state.permits.free());
+  state.reserve.spare(wish.spare);
+  const auto now = state.reserve.used();
+  if (now == before) return;
+  log(level::info, log_event::reserve_changed,
+      {{"pool", state.pool->id},
+       {"tenant", state.pool->name.tenant},
+       {"database", state.pool->name.database},
+       {"user", state.pool->name.user},
+       {"used", now}});
+  resize(self);
 }
 
 /// The pool goes when no share has clients or servers and none is on its way to one; its shares go with it.
@@ -122,6 +152,7 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
   state.pool = std::move(pool);
   const auto settings = state.pool->settings();
   state.permits = cluster::permit_steward(static_cast<std::uint32_t>(settings->pool_size));
+  state.reserve = reserve_of(*settings);
   self->set_down_handler([self](caf::down_msg& down) { share_down(self, down); });
   self->set_exit_handler([self](caf::exit_msg& message) { // its tenant is done with the pool
     for (const auto& place : self->state.places)
@@ -156,9 +187,13 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
           if (place.key.share == message.share && place.clients > 0) --place.clients;
       },
       [self](const share_unused& message) { note_unused(self, message); },
+      [self](const reserve_wish& wish) { change_reserve(self, wish); },
       [self](const settings_changed&) {
         steward_state& state = self->state;
-        deliver(self, state.permits.resize(static_cast<std::uint32_t>(state.pool->settings()->pool_size)));
+        const auto settings = state.pool->settings();
+        state.reserve.configure(static_cast<std::uint32_t>(settings->pool_size),
+                                static_cast<std::uint32_t>(settings->reserve_pool_size));
+        resize(self);
         for (const auto& place : state.places)
           caf::anon_send(place.share, share_settings{});
       },

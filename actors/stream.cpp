@@ -471,12 +471,27 @@ std::string stream::channel_end_point() const {
   return {reinterpret_cast<const char*>(raw.data()), size};
 }
 
+bool stream::peer_verified() const {
+  if (!tls_ || !tls_->established || !tls_->ssl) return false;
+  const SSL* ssl = tls_->ssl.get();
+  return SSL_get0_peer_certificate(ssl) != nullptr && SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE &&
+         SSL_get_verify_result(ssl) == X509_V_OK;
+}
+
+std::string stream::peer_subject() const {
+  if (!peer_verified()) return {};
+  const std::unique_ptr<BIO, int (*)(BIO*)> text{BIO_new(BIO_s_mem()), BIO_free};
+  const X509_NAME* subject = X509_get_subject_name(SSL_get0_peer_certificate(tls_->ssl.get()));
+  if (text == nullptr || X509_NAME_print_ex(text.get(), subject, 0, XN_FLAG_RFC2253) < 0) return {};
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(text.get(), &data);
+  std::string name(data, size > 0 ? static_cast<std::size_t>(size) : 0);
+  return name.find('\0') == std::string::npos ? name : std::string{};
+}
+
 std::string stream::peer_common_name() const {
-  if (!tls_ || !tls_->established || !tls_->ssl) return {};
-  SSL* ssl = tls_->ssl.get();
-  X509* certificate = SSL_get0_peer_certificate(ssl);
-  if (certificate == nullptr || SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE || SSL_get_verify_result(ssl) != X509_V_OK)
-    return {};
+  if (!peer_verified()) return {};
+  X509* certificate = SSL_get0_peer_certificate(tls_->ssl.get());
   X509_NAME* subject = X509_get_subject_name(certificate);
   const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
   // A second common name would let the certificate's owner be two people.

@@ -89,6 +89,10 @@ public:
   std::string channel_end_point() const;
   /// The common name in the verified certificate of the peer; empty when there was none or it was not verified.
   std::string peer_common_name() const;
+  /// The whole subject of that certificate as in RFC 2253: "CN=alice,O=example".
+  std::string peer_subject() const;
+  /// Whether the peer showed a certificate that was verified.
+  bool peer_verified() const;
   /// For example "TLSv1.3".
   std::string tls_version() const;
   std::string tls_cipher() const;

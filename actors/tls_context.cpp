@@ -204,13 +204,16 @@ tls_context_result make_client_tls_context(const tls_settings& settings, tls_mod
   SSL_CTX_set_options(context.get(), SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_dh_auto(context.get(), 1);
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
-  if (!describe(mode).verifies_ca) return {std::move(context), {}};
-
-  if (settings.ca_file.empty()) return {nullptr, "verifying clients' certificates needs a CA file"};
+  const bool required = describe(mode).verifies_ca;
+  if (settings.ca_file.empty())
+    return required ? tls_context_result{nullptr, "verifying clients' certificates needs a CA file"}
+                    : tls_context_result{std::move(context), {}};
   if (auto why = load_ca(context.get(), settings.ca_file); !why.empty()) return {nullptr, why};
   // Tells clients that have several certificates which one to show.
   SSL_CTX_set_client_CA_list(context.get(), SSL_load_client_CA_file(settings.ca_file.c_str()));
-  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  // With a weaker mode a client is asked all the same, since a rule may want its certificate; it may have none, but not
+  // a bad one.
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
   return {std::move(context), {}};
 }
 

@@ -50,8 +50,8 @@ struct tls_mode_row {
 const tls_mode_row& describe(config::tls_mode mode);
 
 /// For connections that clients open to us. Needs a certificate; verify_ca and verify_full also need a CA, and then
-/// every client must show a certificate that it signed. Selects ALPN "postgresql" and refuses clients that only offer
-/// others.
+/// every client must show a certificate that it signed. A CA with a weaker mode: a client may show one, or none.
+/// Selects ALPN "postgresql" and refuses clients that only offer others.
 tls_context_result make_client_tls_context(const tls_settings& settings, config::tls_mode mode);
 
 /// For connections that we open to Postgres. The mode decides what is verified, see tls_mode_row; without ca_file the

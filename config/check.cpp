@@ -1,5 +1,6 @@
 #include "config/check.hpp"
 
+#include "config/hba.hpp"
 #include "config/secret.hpp"
 #include "config/tenant_name.hpp"
 #include "config/value_text.hpp"
@@ -17,11 +18,13 @@ public:
       : all_{all}, lines_{lines}, problems_{problems} {}
 
   void listening();
+  void doors();
   void tls();
   void pools();
   void authentication();
   void one_tenant(const tenant& owner);
   void names_of_tenants();
+  void rules();
 
 private:
   int line(std::string_view key) const {
@@ -32,6 +35,8 @@ private:
   void check_overrides(const std::string& what, int at, const overrides& own, const overrides& outer);
   void check_database(const tenant& owner, const database& one);
   void check_user(const user& one);
+  void certificates();
+  void methods();
 
   bool open_to_all() const { return all_.auth_type == auth_type::any || all_.auth_type == auth_type::trust; }
 
@@ -51,8 +56,41 @@ void checker::listening() {
       problems_.error(line("listen_addr"), "listen_addr: " + address + " is listed twice");
   if (seen.count("*") != 0 && seen.size() > 1)
     problems_.error(line("listen_addr"), "listen_addr: \"*\" covers the other addresses already");
-  if (all_.listen_addr.empty() && all_.unix_socket_dir.empty())
+  if (all_.listen_addr.empty() && all_.unix_socket_dir.empty() && all_.listeners.empty())
     problems_.error(line("unix_socket_dir"), "nothing to listen on: listen_addr and unix_socket_dir are both empty");
+}
+
+/// Addresses and sockets of [listeners], against each other and the global ones.
+void checker::doors() {
+  std::set<std::string> seen;
+  const auto take = [&](int at, const std::string& name, int port) {
+    if (!seen.insert(name + ":" + std::to_string(port)).second)
+      problems_.error(at, name + ", port " + std::to_string(port) + ": two listeners cannot have the same address");
+  };
+  for (const auto& address : all_.listen_addr)
+    take(line("listen_addr"), address, all_.listen_port);
+  if (!all_.unix_socket_dir.empty()) take(line("unix_socket_dir"), all_.unix_socket_dir, all_.listen_port);
+  for (const auto& [name, door] : all_.listeners) {
+    const std::string what = "listener " + name;
+    for (const auto& address : door.listen_addr)
+      take(door.line, address, door.listen_port);
+    if (!door.unix_socket_dir.empty()) take(door.line, door.unix_socket_dir, door.listen_port);
+    if (door.listen_addr.empty() && door.unix_socket_dir.empty())
+      problems_.error(door.line, what + ": needs listen_addr or unix_socket_dir");
+    if (find_tenant(all_, door.tenant) == nullptr)
+      problems_.error(door.line, what + ": there is no [tenants." + door.tenant + "]");
+    if (door.proxy_protocol && door.proxy_protocol_from.empty() && !door.listen_addr.empty())
+      problems_.error(door.line, what + ": proxy_protocol needs proxy_protocol_from, the networks of the proxies");
+    const auto mode = door.client_tls_sslmode.value_or(all_.client_tls_sslmode);
+    const auto certificate = door.client_tls_cert_file.value_or(all_.client_tls_cert_file);
+    const auto authority = door.client_tls_ca_file.value_or(all_.client_tls_ca_file);
+    if (mode != tls_mode::disable && certificate.empty())
+      problems_.error(door.line, what + ": TLS for clients needs client_tls_cert_file and client_tls_key_file");
+    if (mode >= tls_mode::verify_ca && authority.empty())
+      problems_.error(door.line, what + ": checking client certificates needs client_tls_ca_file");
+    if (door.client_tls_cert_file.has_value() != door.client_tls_key_file.has_value())
+      problems_.error(door.line, what + ": client_tls_cert_file and client_tls_key_file go together");
+  }
 }
 
 void checker::certificate_pair(std::string_view prefix, int at, const std::string& cert, const std::string& key) {
@@ -98,6 +136,70 @@ void checker::authentication() {
         const std::string key = list == &all_.admin_users ? "admin_users" : "stats_users";
         problems_.warning(line(key), key + ": there is no [users." + name + "], so " + name + " cannot log in");
       }
+}
+
+// -- rules ------------------------------------------------------------------------------------------------------------
+
+/// Everything that is about auth_hba_file. Whether a file could be read was said before, so its name is what counts.
+void checker::rules() {
+  const std::string needs = "auth_type: hba needs auth_hba_file";
+  const bool global = !all_.auth_hba_file.empty() || line("auth_hba_file") != 0;
+  if (all_.auth_type == auth_type::hba && !global) problems_.error(line("auth_type"), needs);
+  if (!all_.auth_ident_file.empty() && !global &&
+      std::all_of(all_.tenants.begin(), all_.tenants.end(),
+                  [](const auto& entry) { return entry.second.auth_hba_file.empty(); }))
+    problems_.error(line("auth_ident_file"), "auth_ident_file: needs auth_hba_file, whose rules name the maps");
+  for (const auto& [name, owner] : all_.tenants) {
+    const std::string what = "tenant " + name + ": ";
+    const bool own = !owner.auth_hba_file.empty();
+    if (owner.auth_type == auth_type::hba && !own && !global) problems_.error(owner.line, what + needs);
+    if (!own && !owner.auth_ident_file.empty())
+      problems_.error(owner.line, what + "auth_ident_file needs auth_hba_file beside it");
+  }
+  for (const auto& [name, door] : all_.listeners) {
+    const auto* owner = door.tenant.empty() ? nullptr : find_tenant(all_, door.tenant);
+    if (door.auth_type == auth_type::hba && !global && (owner == nullptr || owner->auth_hba_file.empty()))
+      problems_.error(door.line, "listener " + name + ": " + needs);
+  }
+  certificates();
+  methods();
+}
+
+/// Better not to start than to start and let nobody in.
+void checker::methods() {
+  const std::string absent = "auth_type: pam is not supported yet";
+  if (all_.auth_type == auth_type::pam) problems_.error(line("auth_type"), absent);
+  for (const auto& [name, owner] : all_.tenants)
+    if (owner.auth_type == auth_type::pam) problems_.error(owner.line, "tenant " + name + ": " + absent);
+  for (const auto& [name, door] : all_.listeners)
+    if (door.auth_type == auth_type::pam) problems_.error(door.line, "listener " + name + ": " + absent);
+}
+
+/// Methods that look at a client's certificate see none unless one is asked for.
+void checker::certificates() {
+  const auto asks = [](const listener& door) { return door.client_tls_ca_file.value_or("") != ""; };
+  const bool some_door_asks =
+      std::any_of(all_.listeners.begin(), all_.listeners.end(), [&](const auto& entry) { return asks(entry.second); });
+  if (!all_.client_tls_ca_file.empty()) return;
+  if (all_.auth_type == auth_type::cert)
+    problems_.error(line("auth_type"), "auth_type: cert needs client_tls_ca_file, which says whose certificates count");
+  for (const auto& [name, door] : all_.listeners)
+    if (door.auth_type == auth_type::cert && !asks(door))
+      problems_.error(door.line, "listener " + name + ": auth_type cert needs client_tls_ca_file");
+  if (some_door_asks) return;
+  for (const auto& [name, owner] : all_.tenants)
+    if (owner.auth_type == auth_type::cert)
+      problems_.error(owner.line, "tenant " + name + ": auth_type cert needs client_tls_ca_file in [pg_edge]");
+  const auto look = [&](const hba_rules* of) {
+    for (const auto& rule : of == nullptr ? std::vector<hba_rule>{} : of->rules)
+      if (rule.clientcert != hba_certificate::any)
+        problems_.add({rule.file, rule.line,
+                       "asks for a client certificate, and client_tls_ca_file is not set: nobody gets in by this rule",
+                       true});
+  };
+  look(all_.hba.get());
+  for (const auto& [name, owner] : all_.tenants)
+    look(owner.hba.get());
 }
 
 // -- tenants ----------------------------------------------------------------------------------------------------------
@@ -154,7 +256,11 @@ void checker::check_user(const user& one) {
     problems_.warning(one.line, what + ": has old_passwords, but no password");
   if (open_to_all()) return;
   const auto kind = kind_of_secret(one.secret);
-  if (kind == secret_kind::none) problems_.warning(one.line, what + ": has no password, so it cannot log in");
+  // By rules, certificates and Unix sockets one gets in without.
+  const bool needs_password = all_.auth_type != auth_type::hba && all_.auth_type != auth_type::cert &&
+                              all_.auth_type != auth_type::peer && all_.auth_type != auth_type::pam;
+  if (kind == secret_kind::none && needs_password)
+    problems_.warning(one.line, what + ": has no password, so it cannot log in");
   if (kind == secret_kind::md5 && all_.auth_type == auth_type::scram_sha_256)
     problems_.warning(one.line, what + ": an md5 verifier cannot log in with auth_type scram-sha-256");
 }
@@ -210,9 +316,11 @@ bool has_no_database(const settings& all) {
 void check_settings(const settings& all, const setting_lines& lines, problem_list& problems) {
   checker check{all, lines, problems};
   check.listening();
+  check.doors();
   check.tls();
   check.pools();
   check.authentication();
+  check.rules();
   check.one_tenant(all.default_tenant);
   for (const auto& [name, owner] : all.tenants)
     check.one_tenant(owner);

@@ -1,5 +1,6 @@
 #include "config/difference.hpp"
 
+#include "config/hba.hpp"
 #include "config/setting_table.hpp"
 
 namespace pg_edge::config {
@@ -37,7 +38,8 @@ void compare_insides(const tenant& before, const tenant& now, const std::string&
 } // namespace
 
 bool difference::empty() const {
-  return changed.empty() && needs_restart.empty() && databases.empty() && users.empty() && tenants.empty();
+  return changed.empty() && needs_restart.empty() && databases.empty() && users.empty() && tenants.empty() &&
+         listeners.empty();
 }
 
 difference diff(const settings& old_settings, const settings& new_settings) {
@@ -47,9 +49,13 @@ difference diff(const settings& old_settings, const settings& new_settings) {
       (row.reloadable ? out.changed : out.needs_restart)
           .push_back(std::string{row.name} + ": " + global_text(row, old_settings) + " -> " +
                      global_text(row, new_settings));
+  if (!hba_rules::same(old_settings.hba.get(), new_settings.hba.get()))
+    out.changed.push_back("auth_hba_file: its rules are others");
+  compare(old_settings.listeners, new_settings.listeners, "", out.listeners, std::equal_to<listener>{});
   compare_insides(old_settings.default_tenant, new_settings.default_tenant, "", out);
   compare(old_settings.tenants, new_settings.tenants, "", out.tenants, [](const tenant& a, const tenant& b) {
-    return static_cast<const overrides&>(a) == static_cast<const overrides&>(b);
+    return static_cast<const overrides&>(a) == static_cast<const overrides&>(b) &&
+           hba_rules::same(a.hba.get(), b.hba.get());
   });
   // A tenant that came or went is named once, not with all that is in it.
   for (const auto& [name, before] : old_settings.tenants)

@@ -20,6 +20,8 @@ struct difference {
   name_changes databases;
   name_changes users;
   name_changes tenants; // changed: only its own overrides differ
+  // Addresses and files of the sockets need a restart, so do listeners that came or went; the rest takes effect.
+  name_changes listeners;
 
   bool empty() const;
 };

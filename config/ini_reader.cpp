@@ -130,14 +130,17 @@ std::optional<key_values> parse_connection_string(std::string_view text) {
   return out;
 }
 
-key_values parse_auth_file(std::string_view text) {
-  key_values out;
+std::vector<auth_file_line> parse_auth_file(std::string_view text) {
+  std::vector<auth_file_line> out;
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
   std::string_view line;
-  while (next_line(text, line)) {
-    std::string name, secret;
-    if (!take_quoted(line, '"', name) || name.empty()) continue;
+  for (int number = 1; next_line(text, line); ++number) {
+    if (line.empty() || line.front() == ';' || line.front() == '#') continue;
+    auto& one = out.emplace_back();
+    one.line = number;
+    if (!take_quoted(line, '"', one.name)) continue;
     line = trim(line);
-    if (take_quoted(line, '"', secret)) out.emplace_back(std::move(name), std::move(secret));
+    one.well_formed = take_quoted(line, '"', one.secret);
   }
   return out;
 }

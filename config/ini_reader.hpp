@@ -36,8 +36,19 @@ using key_values = std::vector<std::pair<std::string, std::string>>;
 /// "host=a port=1 password='it''s'"; nullopt when it is malformed.
 std::optional<key_values> parse_connection_string(std::string_view text);
 
-/// The "user" "secret" lines; others are comments, as for pgbouncer.
-key_values parse_auth_file(std::string_view text);
+/// A line of an auth_file. Where it is not well-formed, name and secret mean nothing.
+struct auth_file_line {
+  std::string name;
+  std::string secret;
+  int line = 0;
+  bool well_formed = false;
+
+  bool operator==(const auth_file_line&) const = default;
+};
+
+/// The "user" "secret" lines, with whatever stands behind them ignored. Empty lines and those that start with ; or #
+/// are left out.
+std::vector<auth_file_line> parse_auth_file(std::string_view text);
 
 /// A name with SQL's double quotes taken off; names without them are as they are.
 std::string unquoted_name(std::string_view name);

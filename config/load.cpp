@@ -1,6 +1,8 @@
 #include "config/load.hpp"
 
+#include "config/auth_file.hpp"
 #include "config/check.hpp"
+#include "config/hba.hpp"
 #include "config/postgres_url.hpp"
 #include "config/setting_table.hpp"
 #include "config/toml_tree.hpp"
@@ -346,6 +348,27 @@ void loader::url_parameter(const toml_entry& url, const std::string& name, const
     assign(entry, *row, row->override_, static_cast<overrides&>(into));
 }
 
+// -- rules ------------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<const hba_rules> read_rules(const std::string& file, const std::string& ident_file,
+                                            const outside& world, problem_list& problems) {
+  std::vector<problem> found;
+  auto out = read_hba(file, ident_file, world, found);
+  for (auto& one : found)
+    problems.add(std::move(one));
+  return out;
+}
+
+/// Rules are part of the settings, so that a reload with a bad rule changes nothing at all.
+void read_all_rules(settings& all, const outside& world, problem_list& problems) {
+  if (!all.auth_hba_file.empty()) all.hba = read_rules(all.auth_hba_file, all.auth_ident_file, world, problems);
+  for (auto& [name, owner] : all.tenants)
+    if (!owner.auth_hba_file.empty())
+      owner.hba =
+          read_rules(owner.auth_hba_file, owner.auth_ident_file.empty() ? all.auth_ident_file : owner.auth_ident_file,
+                     world, problems);
+}
+
 } // namespace
 
 // -- the door ---------------------------------------------------------------------------------------------------------
@@ -365,6 +388,8 @@ load_result load_text(std::string_view toml, std::string file_name, const outsid
   loader all{world, problems};
   all.out.file = std::move(file_name);
   all.read_root(std::get<toml_node::table>(parsed.root.value));
+  read_auth_file(all.out, all.lines["auth_file"], world, problems);
+  read_all_rules(all.out, world, problems);
   check_settings(all.out, all.lines, problems);
   if (problems.has_errors()) return {nullptr, problems.take()};
   return {std::make_shared<const settings>(std::move(all.out)), problems.take()};

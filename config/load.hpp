@@ -25,6 +25,7 @@ std::string to_string(const problem& what);
 struct outside {
   std::function<std::optional<std::string>(const std::string& name)> environment;
   std::function<std::optional<std::string>(const std::string& path)> file;
+  std::function<std::optional<std::vector<std::string>>(const std::string& path)> folder = {}; // names of its files
 };
 
 struct load_result {
@@ -37,6 +38,9 @@ load_result load_text(std::string_view toml, std::string file_name, const outsid
 
 /// nullopt when it cannot be read.
 std::optional<std::string> read_whole_file(const std::string& path);
+
+/// The names in a folder; nullopt when it cannot be read.
+std::optional<std::vector<std::string>> list_folder(const std::string& path);
 
 /// The process's environment and the file system.
 outside real_outside();

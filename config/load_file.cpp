@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 namespace pg_edge::config {
 
@@ -28,6 +29,16 @@ std::optional<std::string> read_whole_file(const std::string& path) {
   return text;
 }
 
+std::optional<std::vector<std::string>> list_folder(const std::string& path) {
+  std::error_code failed;
+  std::vector<std::string> names;
+  std::filesystem::directory_iterator at{path, failed};
+  for (; !failed && at != std::filesystem::directory_iterator{}; at.increment(failed))
+    names.push_back(at->path().filename().string());
+  if (failed) return std::nullopt;
+  return names;
+}
+
 outside real_outside() {
   outside out;
   out.environment = [](const std::string& name) -> std::optional<std::string> {
@@ -35,6 +46,7 @@ outside real_outside() {
     return value == nullptr ? std::nullopt : std::optional<std::string>{value};
   };
   out.file = read_whole_file;
+  out.folder = list_folder;
   return out;
 }
 

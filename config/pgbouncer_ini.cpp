@@ -1,5 +1,6 @@
 #include "config/pgbouncer_ini.hpp"
 
+#include "config/pgbouncer_value.hpp"
 #include "config/secret.hpp"
 #include "config/setting_table.hpp"
 #include "config/value_reader.hpp"
@@ -112,18 +113,36 @@ struct bare<std::optional<T>> {
   using type = T;
 };
 
+/// The place in pgbouncer's files that a line of the result came from.
+struct origin {
+  std::string file;
+  int line = 0;
+};
+
+/// The result while it is being written: a text, and for each of its lines where it came from.
+struct traced_text {
+  std::string text;
+  std::vector<origin> origins;
+
+  void line(const std::string& content, const origin& from = {}) {
+    text += content + '\n';
+    origins.push_back(from);
+  }
+};
+
 /// The lines of one TOML section. A key given twice keeps its last value, as in pgbouncer.
 class toml_section {
 public:
   explicit toml_section(std::string header) : header_{std::move(header)} {}
 
-  void set(const std::string& key, std::string value) {
+  void set(const std::string& key, std::string value, const ini_entry& from) {
     for (auto& line : lines_)
       if (!line.comment && line.key == key) {
         line.value = std::move(value);
+        line.from = {from.file, from.line};
         return;
       }
-    lines_.push_back({key, std::move(value), false});
+    lines_.push_back({key, std::move(value), false, {from.file, from.line}});
   }
 
   bool has(const std::string& key) const {
@@ -131,13 +150,16 @@ public:
                        [&](const auto& line) { return !line.comment && line.key == key; });
   }
 
-  void comment(const std::string& text) { lines_.push_back({{}, comment_text(text), true}); }
+  void comment(const std::string& text) { lines_.push_back({{}, comment_text(text), true, {}}); }
 
-  std::string text() const {
-    std::string out = header_ + '\n';
+  /// Makes all of it a comment, the header too.
+  void leave_out() { left_out_ = true; }
+
+  void write(traced_text& out) const {
+    // What is wrong with a section as a whole is told at its first line.
+    out.line(left_out_ ? "# " + comment_text(header_) : header_, lines_.empty() ? origin{} : lines_.front().from);
     for (const auto& line : lines_)
-      out += line.comment ? "# " + line.value + '\n' : line.key + " = " + line.value + '\n';
-    return out;
+      out.line(line.comment ? "# " + line.value : (left_out_ ? "# " : "") + line.key + " = " + line.value, line.from);
   }
 
 private:
@@ -145,9 +167,11 @@ private:
     std::string key;
     std::string value;
     bool comment;
+    origin from;
   };
   std::string header_;
   std::vector<line> lines_;
+  bool left_out_ = false;
 };
 
 /// Sections by name, in the order in which the names first came.
@@ -168,15 +192,17 @@ public:
     return section;
   }
 
-  std::string text() const {
-    std::string out;
-    for (const auto& section : sections_)
-      out += '\n' + section.text();
-    return out;
+  void write(traced_text& out) const {
+    for (const auto& section : sections_) {
+      out.line("");
+      section.write(out);
+    }
   }
 
 private:
-  toml_section fresh(const std::string& name) const { return toml_section{'[' + kind_ + '.' + toml_key(name) + ']'}; }
+  toml_section fresh(const std::string& name) const {
+    return toml_section{'[' + kind_ + (kind_.empty() ? "" : ".") + toml_key(name) + ']'};
+  }
 
   std::string kind_;
   std::map<std::string, std::size_t> index_;
@@ -192,10 +218,9 @@ public:
   import_result run(std::string_view ini, const std::string& file_name);
 
 private:
-  void global(const ini_entry& entry);
+  void one_entry(const ini_entry& entry);
   void database_line(const ini_entry& entry);
   void user_line(const ini_entry& entry);
-  void auth_file(const ini_entry& entry);
   void database_password(const ini_entry& entry, const std::string& value, toml_section& into);
   void one_setting(const ini_entry& entry, const std::string& key, const std::string& value, section where,
                    toml_section& into);
@@ -203,6 +228,7 @@ private:
                                     const std::string& file, std::string& why);
   bool good_name(const ini_entry& entry, const std::string& name);
   void drop(const ini_entry& entry, const std::string& what, const std::string& why, toml_section& into);
+  void foreign_line(const ini_entry& entry);
   void check_result();
 
   const file_reader& read_file_;
@@ -210,12 +236,15 @@ private:
   toml_section globals_{"[pg_edge]"};
   section_list databases_{"databases"};
   section_list users_{"users"};
+  section_list foreign_{""}; // sections that we have nothing for
+  traced_text written_;
   std::string socket_folder_ = "/tmp"; // pgbouncer's own default
 };
 
 void importer::drop(const ini_entry& entry, const std::string& what, const std::string& why, toml_section& into) {
   into.comment(what + "  -- " + why);
-  out_.problems.push_back({entry.file, entry.line, entry.key + ": " + why, true});
+  const auto name = comment_text(entry.key);
+  out_.problems.push_back({entry.file, entry.line, why.starts_with(name) ? why : name + ": " + why, true});
 }
 
 /// The value as TOML if the loader would take it; else `why` says what is wrong.
@@ -258,48 +287,26 @@ std::optional<toml_value> importer::checked(const setting_row& row, section wher
   return out;
 }
 
-void importer::one_setting(const ini_entry& entry, const std::string& key, const std::string& value, section where,
+void importer::one_setting(const ini_entry& entry, const std::string& key, const std::string& raw, section where,
                            toml_section& into) {
-  const auto what = key + " = " + value;
-  const auto* row = find_row(key, where);
+  const auto what = key + " = " + raw;
+  const auto name = our_name(key, where);
+  const auto* row = find_row(name, where);
   if (row == nullptr) {
     const auto* absent = find_absent(key, where);
-    drop(entry, what, key + " is " + (absent ? "not carried over: " + std::string{absent->reason} : "not known"), into);
+    drop(entry, what,
+         comment_text(key) + " is " + (absent ? "not carried over: " + std::string{absent->reason} : "not known"),
+         into);
     return;
   }
-  std::string why;
-  const auto converted = checked(*row, where, value, entry.file, why);
+  const auto meant = translate(*row, where, raw);
+  std::string why = key + ": " + meant.why;
+  const auto converted =
+      meant.why.empty() ? checked(*row, where, meant.value, entry.file, why) : std::optional<toml_value>{};
   if (converted.has_value())
-    into.set(key, converted->text);
+    into.set(std::string{name}, converted->text, entry);
   else
     drop(entry, what, why, into);
-}
-
-void importer::global(const ini_entry& entry) {
-  if (entry.key == "auth_file")
-    auth_file(entry);
-  else
-    one_setting(entry, entry.key, entry.value, in_global, globals_);
-}
-
-void importer::auth_file(const ini_entry& entry) {
-  const auto path = beside(entry.file, entry.value);
-  const auto text = read_file_ ? read_file_(path) : std::nullopt;
-  if (!text.has_value()) {
-    drop(entry, "auth_file = " + entry.value, "cannot read " + path + ", so no users came from it", globals_);
-    return;
-  }
-  for (const auto& [name, secret] : parse_auth_file(*text)) {
-    if (!good_name(entry, name)) continue;
-    auto& section = users_[name];
-    if (secret.empty()) continue;
-    if (!can_stand_in_toml(secret))
-      drop(entry, "password", "the secret of " + comment_text(name) + " is not UTF-8", section);
-    else if (looks_like_broken_verifier(secret))
-      drop(entry, "password", "the verifier of " + comment_text(name) + " is malformed", section);
-    else
-      section.set("password", text_value(secret).text);
-  }
 }
 
 bool importer::good_name(const ini_entry& entry, const std::string& name) {
@@ -314,7 +321,7 @@ void importer::database_password(const ini_entry& entry, const std::string& valu
   if (!can_stand_in_toml(value) || value.empty() || kind_of_secret(value) == secret_kind::scram)
     drop(entry, "password", "the password cannot be used to log in to a server", into);
   else
-    into.set("password", text_value(value).text);
+    into.set("password", text_value(value).text, entry);
 }
 
 void importer::database_line(const ini_entry& entry) {
@@ -323,16 +330,27 @@ void importer::database_line(const ini_entry& entry) {
   const auto keys = parse_connection_string(entry.value);
   auto& section = databases_.start_over(name);
   if (!keys.has_value()) {
-    drop(entry, "the connection string", "the connection string is malformed", section);
+    drop(entry, "the connection string", "the connection string is malformed, so the database is left out", section);
+    section.leave_out();
     return;
   }
+  std::optional<std::string> host;
+  for (const auto& [key, value] : *keys)
+    if (key == "host") host = value;
+  // Without a host pgbouncer goes through the Unix socket; our own default is 127.0.0.1.
+  if (host.has_value() && !host->empty())
+    one_setting(entry, "host", *host, in_database, section);
+  else if (socket_folder_.starts_with('/'))
+    one_setting(entry, "host", socket_folder_, in_database, section);
   for (const auto& [key, value] : *keys)
     if (key == "password")
       database_password(entry, value, section);
-    else
+    else if (key != "host")
       one_setting(entry, key, value, in_database, section);
-  // Without a host pgbouncer goes through the Unix socket; our own default is 127.0.0.1.
-  if (!section.has("host")) section.set("host", text_value(socket_folder_).text);
+  // Clients must not end up at another server than the one that was meant.
+  if (section.has("host")) return;
+  drop(entry, "the database", "without a host or the folder of its Unix socket the database is left out", section);
+  section.leave_out();
 }
 
 void importer::user_line(const ini_entry& entry) {
@@ -351,12 +369,41 @@ void importer::user_line(const ini_entry& entry) {
       one_setting(entry, key, value, in_user, section);
 }
 
-/// Loads the result, so that what only shows as a whole (a certificate without its key) is reported too.
+void importer::foreign_line(const ini_entry& entry) {
+  auto& section = foreign_[entry.section];
+  section.leave_out();
+  const bool peers = entry.section == "peers";
+  drop(entry, entry.key + " = " + entry.value,
+       '[' + comment_text(entry.section) + "] is not carried over" + (peers ? ": peers are not supported yet" : ""),
+       section);
+}
+
+void importer::one_entry(const ini_entry& entry) {
+  if (entry.section == "pgbouncer")
+    one_setting(entry, entry.key, entry.value, in_global, globals_);
+  else if (entry.section == "databases")
+    database_line(entry);
+  else if (entry.section == "users")
+    user_line(entry);
+  else
+    foreign_line(entry);
+}
+
+/// Loads the result, so that what only shows as a whole (a certificate without its key) is reported too, at the line of
+/// pgbouncer's file that it came from.
 void importer::check_result() {
   outside world;
   world.file = read_file_;
-  for (const auto& found : load_text(out_.toml, "", world).problems)
-    if (!found.warning) out_.problems.push_back({"the result", found.line, found.text, true});
+  for (const auto& found : load_text(out_.toml, "", world).problems) {
+    if (found.warning) continue;
+    const auto at = static_cast<std::size_t>(found.line);
+    if (!found.file.empty())
+      out_.problems.push_back({found.file, found.line, found.text, true});
+    else if (at >= 1 && at <= written_.origins.size() && written_.origins[at - 1].line > 0)
+      out_.problems.push_back({written_.origins[at - 1].file, written_.origins[at - 1].line, found.text, true});
+    else
+      out_.problems.push_back({"the result", found.line, found.text, true});
+  }
 }
 
 import_result importer::run(std::string_view ini, const std::string& file_name) {
@@ -367,25 +414,15 @@ import_result importer::run(std::string_view ini, const std::string& file_name) 
   for (std::size_t i = 0; i < read.entries.size(); ++i) {
     const auto& entry = read.entries[i];
     last[{entry.section, entry.key}] = i;
-    if (entry.section == "pgbouncer" && entry.key == "unix_socket_dir" && entry.value.starts_with('/') &&
-        can_stand_in_toml(entry.value))
-      socket_folder_ = entry.value;
+    if (entry.section == "pgbouncer" && entry.key == "unix_socket_dir") socket_folder_ = entry.value;
   }
-  for (std::size_t i = 0; i < read.entries.size(); ++i) {
-    const auto& entry = read.entries[i];
-    if (last[{entry.section, entry.key}] != i) continue;
-    if (entry.section == "pgbouncer")
-      global(entry);
-    else if (entry.section == "databases")
-      database_line(entry);
-    else if (entry.section == "users")
-      user_line(entry);
-    else
-      out_.problems.push_back(
-          {entry.file, entry.line, "[" + comment_text(entry.section) + "] is not carried over", true});
-  }
-  out_.toml = "# Made from " + comment_text(file_name) + " by pg_edge import-pgbouncer.\n" + globals_.text() +
-              databases_.text() + users_.text();
+  for (std::size_t i = 0; i < read.entries.size(); ++i)
+    if (const auto& entry = read.entries[i]; last[{entry.section, entry.key}] == i) one_entry(entry);
+  written_.line("# Made from " + comment_text(file_name) + " by pg_edge import-pgbouncer.");
+  globals_.write(written_);
+  for (const auto* list : {&databases_, &users_, &foreign_})
+    list->write(written_);
+  out_.toml = written_.text;
   check_result();
   return std::move(out_);
 }

@@ -131,6 +131,15 @@ client_limits resolve_client_limits(const settings& all, const tenant& owner, co
           narrow.pick(&overrides::max_user_client_connections, all.max_user_client_connections)};
 }
 
+std::string setting_place(bool user_has, bool database_has, bool tenant_has, const tenant& owner,
+                          const database& target, const user* who) {
+  const std::string inside = owner.name == default_tenant_name ? "[" : "[tenants." + owner.name + ".";
+  if (user_has && who != nullptr) return inside + "users." + who->name + "]";
+  if (database_has) return inside + "databases." + target.name + "]";
+  if (tenant_has) return "[tenants." + owner.name + "]";
+  return "[pg_edge]";
+}
+
 login_rules resolve_login(const settings& all, const tenant& owner, const database* target, const listener* door) {
   const database none;
   const levels narrow{nullptr, target == nullptr ? none : *target, owner};

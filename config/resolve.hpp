@@ -99,6 +99,26 @@ pool_settings resolve_pool(const settings& all, const tenant& owner, const datab
 
 client_limits resolve_client_limits(const settings& all, const tenant& owner, const database& target, const user* who);
 
+/// The table of the file in which a setting has the value that holds, the narrowest level that gives one: "[users.x]",
+/// "[databases.x]", "[tenants.t]" or "[pg_edge]"; those of a tenant are "[tenants.t.users.x]" and so on.
+std::string setting_place(bool user_has, bool database_has, bool tenant_has, const tenant& owner,
+                          const database& target, const user* who);
+
+template <class T>
+std::string setting_place(std::optional<T> overrides::*member, const tenant& owner, const database& target,
+                          const user* who) {
+  return setting_place(who != nullptr && (who->*member).has_value(), (target.*member).has_value(),
+                       (owner.*member).has_value(), owner, target, who);
+}
+
+/// The same by names, as find_route takes them; "[pg_edge]" when there is no such route.
+template <class T>
+std::string setting_place(std::optional<T> overrides::*member, const settings& all, std::string_view tenant,
+                          std::string_view database, std::string_view user) {
+  const auto found = find_route(all, tenant, database, user);
+  return found ? setting_place(member, *found->tenant, *found->database, found->user) : "[pg_edge]";
+}
+
 /// `door` is the listener the client came by, null for the one of the global settings; `target` is null for the
 /// console.
 login_rules resolve_login(const settings& all, const tenant& owner, const database* target, const listener* door);

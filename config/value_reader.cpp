@@ -5,6 +5,7 @@
 #include "config/value_text.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace pg_edge::config {
 
@@ -26,13 +27,12 @@ std::string hint(std::string_view name, std::span<const std::string_view> candid
 
 // -- problems ---------------------------------------------------------------------------------------------------------
 
-void problem_list::add(int line, std::string text, bool warning) {
-  errors_ += warning ? 0 : 1;
-  problems_.push_back({file_, line, std::move(text), warning});
-}
-
 std::vector<problem> problem_list::take() {
-  std::stable_sort(problems_.begin(), problems_.end(), [](const auto& a, const auto& b) { return a.line < b.line; });
+  const auto place = [this](const problem& one) {
+    return std::tuple(one.file != file_, std::string_view{one.file}, one.line);
+  };
+  std::stable_sort(problems_.begin(), problems_.end(),
+                   [&](const auto& a, const auto& b) { return place(a) < place(b); });
   return std::move(problems_);
 }
 

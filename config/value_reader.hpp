@@ -7,22 +7,27 @@
 
 namespace pg_edge::config {
 
-/// Collects problems of one file.
+/// Collects problems of one file, and of the files it names.
 class problem_list {
 public:
   explicit problem_list(std::string file) : file_{std::move(file)} {}
 
   void error(int line, std::string text) { add(line, std::move(text), false); }
   void warning(int line, std::string text) { add(line, std::move(text), true); }
+  /// One of another file, which the file names.
+  void add(problem other) {
+    errors_ += other.warning ? 0 : 1;
+    problems_.push_back(std::move(other));
+  }
 
   bool has_errors() const { return errors_ > 0; }
   const std::string& file() const { return file_; }
 
-  /// All problems, sorted by line; in the order they were found within a line.
+  /// All problems, sorted by line; in the order they were found within a line. Those of other files come last.
   std::vector<problem> take();
 
 private:
-  void add(int line, std::string text, bool warning);
+  void add(int line, std::string text, bool warning) { add({file_, line, std::move(text), warning}); }
 
   std::string file_;
   std::vector<problem> problems_;

@@ -19,16 +19,26 @@ enum class error_code : std::uint8_t {
   unsupported_protocol,    // {0} the version asked for
   invalid_options,         // {0} the text parse_options gave
   ssl_required,
+  proxy_not_trusted,    // {0} address, {1} listener
+  proxy_header_missing, // {0} listener
   // login
   no_user_name,
-  no_such_database,      // {0} database
-  password_failed,       // {0} user
-  password_failed_signs, // {0} user, {1} all that could name its tenant
-  tenant_conflict,       // {0} a tenant and how it was named, {1} another one
-  address_not_allowed,   // {0} address, {1} user, {2} database
-  tenant_banned,         // {0} tenant, {1} until when and why
-  too_many_failures,     // {0} user, {1} address, {2} seconds
-  not_allowed,           // {0} user, {1} database
+  no_such_database,         // {0} database
+  password_failed,          // {0} user
+  password_failed_signs,    // {0} user, {1} all that could name its tenant
+  tenant_conflict,          // {0} a tenant and how it was named, {1} another one
+  address_not_allowed,      // {0} address, {1} user, {2} database
+  tenant_banned,            // {0} tenant, {1} until when and why
+  too_many_failures,        // {0} user, {1} address, {2} seconds
+  not_allowed,              // {0} user, {1} database
+  hba_no_entry,             // {0} host, {1} user, {2} database, {3} encryption
+  hba_no_entry_replication, // {0} host, {1} user, {2} encryption
+  hba_reject,               // as hba_no_entry
+  hba_reject_replication,   // as hba_no_entry_replication
+  certificate_required,
+  certificate_failed,    // {0} user
+  peer_failed,           // {0} user
+  trust_failed,          // {0} user
   invalid_auth_response, // {0} what is wrong with it
   scram_binding_negotiation,
   scram_binding_failed,
@@ -36,7 +46,7 @@ enum class error_code : std::uint8_t {
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
   client_limit,       // the same
-  query_wait_timeout, // {0} seconds, {1} the pool
+  query_wait_timeout, // {0} seconds, {1} the pool, {2} where it is set, {3} limit in the way, {4} where that is set
   canceled_while_waiting,
   prepared_statement_too_large, // {0} bytes, {1} the limit
   names_too_long,               // {0} the limit in bytes
@@ -51,8 +61,9 @@ enum class error_code : std::uint8_t {
   server_connect_failed, // {0} host:port, {1} reason
   server_login_failed,   // {0} host:port, {1} what is missing or refused: trying again does not mend it
   server_lost_idle,      // {0} reason or the server's own last message
-  server_lost,           // {0} reason or the server's own last message
-  server_protocol,       // {0} what the server sent
+  server_replaced,
+  server_lost,     // {0} reason or the server's own last message
+  server_protocol, // {0} what the server sent
   // the client's messages
   invalid_message_type,   // {0} the type byte as a number
   invalid_message_length, // {0} message name, {1} the length

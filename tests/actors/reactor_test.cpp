@@ -227,6 +227,19 @@ BOOST_AUTO_TEST_CASE(a_busy_handler_starves_nobody) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_turn_has_room_for_a_few_steps_of_handshakes) {
+  one_reactor h;
+  for (int turn = 0; turn < 2; ++turn) {
+    int taken = 0;
+    run_on(h.r, [&](reactor& here) {
+      while (here.take_handshake())
+        ++taken;
+      BOOST_TEST(!here.take_handshake());
+    });
+    BOOST_TEST(taken == reactor::handshakes_per_turn);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(endless_messages_starve_no_descriptor) {
   one_reactor h;
   socket_pair s;

@@ -356,4 +356,25 @@ BOOST_AUTO_TEST_CASE(files_are_read_with_the_secrets_beside_them) {
   BOOST_TEST((load_file("/").value == nullptr));
 }
 
+// -- listeners --------------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(listeners_are_checked_against_each_other) {
+  const std::string head = "[databases.d]\n[pg_edge]\nlisten_addr = '127.0.0.1'\n";
+  BOOST_TEST(contains(errors_of(head + "[listeners.a]\nlisten_addr = '127.0.0.1'\n"),
+                      "127.0.0.1, port 6432: two listeners cannot have the same address"));
+  BOOST_TEST(contains(errors_of(head + "[listeners.a]\nlisten_port = 7000\n"),
+                      "4: listener a: needs listen_addr or unix_socket_dir"));
+  BOOST_TEST(contains(errors_of(head + "[listeners.a]\nlisten_addr = '::1'\ntenant = 't'\n"),
+                      "listener a: there is no [tenants.t]"));
+  BOOST_TEST(contains(errors_of(head + "[listeners.a]\nlisten_addr = '::1'\nproxy_protocol = true\n"),
+                      "proxy_protocol needs proxy_protocol_from"));
+  BOOST_TEST(contains(errors_of(head + "[listeners.a]\nlisten_addr = '::1'\nclient_tls_sslmode = 'require'\n"),
+                      "listener a: TLS for clients needs client_tls_cert_file and client_tls_key_file"));
+  BOOST_TEST(contains(errors_of(head + "[listeners.a]\nproxy_protocol_from = ['10.0.0.0/99']\n"),
+                      "\"10.0.0.0/99\" is not a network such as"));
+  const auto all = loaded(head + "[listeners.a]\nlisten_addr = '::1'\nauth_type = 'trust'\n");
+  BOOST_TEST((all.listeners.at("a").auth_type == auth_type::trust));
+  BOOST_TEST(all.listeners.at("a").listen_port == 6432);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -76,6 +76,22 @@ BOOST_AUTO_TEST_CASE(the_narrower_level_wins) {
   BOOST_TEST((wait(owner + user + bare) == 4s));
 }
 
+BOOST_AUTO_TEST_CASE(the_place_of_a_setting_is_the_level_that_gives_it) {
+  const auto place = [](const std::string& text, const char* tenant) {
+    return setting_place(&overrides::query_wait_timeout, loaded(text), tenant, "d", "u");
+  };
+  const std::string bare = "[databases.d]\nhost = 'h'\n[users.u]\npassword = 'x'\n";
+  BOOST_TEST(place(bare, "") == "[pg_edge]");
+  BOOST_TEST(place("[databases.d]\nquery_wait_timeout = 3\n", "") == "[databases.d]");
+  BOOST_TEST(place("[databases.d]\nquery_wait_timeout = 3\n[users.u]\nquery_wait_timeout = 4\n", "") == "[users.u]");
+  BOOST_TEST(place("[databases.'*']\nquery_wait_timeout = 3\n", "") == "[databases.*]");
+  BOOST_TEST(place("[tenants.t]\nquery_wait_timeout = 3\n[tenants.t.databases.d]\nhost = 'h'\n", "t") == "[tenants.t]");
+  BOOST_TEST(place("[tenants.t.databases.d]\nquery_wait_timeout = 3\n", "t") == "[tenants.t.databases.d]");
+  BOOST_TEST(place("[tenants.t.databases.d]\nhost = 'h'\n[tenants.t.users.u]\nquery_wait_timeout = 3\n", "t") ==
+             "[tenants.t.users.u]");
+  BOOST_TEST(place(bare, "nobody") == "[pg_edge]");
+}
+
 BOOST_AUTO_TEST_CASE(pool_size_has_two_names) {
   const auto size = [](const std::string& text) { return resolve(loaded(text), "t", "d", "u").pool_size; };
   const std::string bare = "[tenants.t.databases.d]\nhost = 'h'\n";
@@ -155,8 +171,8 @@ BOOST_AUTO_TEST_CASE(logins_and_their_limits) {
                           "max_user_client_connections = 6\nmax_tenant_client_connections = 7\n"
                           "[databases.d]\nmax_db_client_connections = 8\nauth_query = 'x'\nauth_dbname = 'e'\n"
                           "[users.u]\nmax_user_client_connections = 9\n"
-                          "[tenants.t]\nauth_type = 'hba'\nmax_tenant_client_connections = 0\n"
-                          "[tenants.t.databases.d]\n[listeners.l]\nauth_type = 'cert'\n");
+                          "[tenants.t]\nauth_type = 'peer'\nmax_tenant_client_connections = 0\n"
+                          "[tenants.t.databases.d]\n[listeners.l]\nauth_type = 'plain'\n");
   const auto& owner = all.default_tenant;
   const auto limits = resolve_client_limits(all, owner, owner.databases.at("d"), &owner.users.at("u"));
   BOOST_TEST(limits.max_db_client_connections == 8);
@@ -169,8 +185,8 @@ BOOST_AUTO_TEST_CASE(logins_and_their_limits) {
   BOOST_TEST(rules.auth_dbname == "e");
   const auto& other = all.tenants.at("t");
   BOOST_TEST(resolve_client_limits(all, other, other.databases.at("d"), nullptr).max_tenant_client_connections == 0);
-  BOOST_TEST((resolve_login(all, other, nullptr, nullptr).auth_type == auth_type::hba));
-  BOOST_TEST((resolve_login(all, other, nullptr, &all.listeners.at("l")).auth_type == auth_type::cert));
+  BOOST_TEST((resolve_login(all, other, nullptr, nullptr).auth_type == auth_type::peer));
+  BOOST_TEST((resolve_login(all, other, nullptr, &all.listeners.at("l")).auth_type == auth_type::plain));
 }
 
 BOOST_AUTO_TEST_CASE(the_target) {

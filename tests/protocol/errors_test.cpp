@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(an_unknown_outcome_is_08006_and_says_so_and_nothing_else_do
 BOOST_AUTO_TEST_CASE(every_row_makes_a_whole_frame_without_open_placeholders) {
   for (const error_row& row : error_rows()) {
     BOOST_TEST_CONTEXT(row.name) {
-      const bytes frame = make_error(row.code, {"first", "second", "third"});
+      const bytes frame = make_error(row.code, {"first", "second", "third", "fourth", "fifth"});
       frame_header header;
       BOOST_TEST((read_header(frame, header) == header_status::ok));
       BOOST_TEST(header.type == 'E');

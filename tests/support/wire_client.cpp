@@ -92,7 +92,8 @@ struct wire_client::stream {
 
   void connect_to(const std::string& host, std::uint16_t port, const wire_options& options) {
     bool local = !host.empty() && host[0] == '/';
-    fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool v6 = !local && host.find(':') != std::string::npos;
+    fd = socket(local ? AF_UNIX : v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) throw test_failure(std::string("socket: ") + std::strerror(errno));
     if (options.receive_buffer > 0)
       setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &options.receive_buffer, sizeof options.receive_buffer);
@@ -103,11 +104,22 @@ struct wire_client::stream {
       std::string path = host + "/.s.PGSQL." + std::to_string(port);
       path.copy(address.sun_path, sizeof address.sun_path - 1);
       connected = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    } else if (v6) {
+      sockaddr_in6 address{};
+      address.sin6_family = AF_INET6;
+      address.sin6_port = htons(port);
+      inet_pton(AF_INET6, host.c_str(), &address.sin6_addr);
+      connected = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
     } else {
       sockaddr_in address{};
       address.sin_family = AF_INET;
       address.sin_port = htons(port);
       inet_pton(AF_INET, host.c_str(), &address.sin_addr);
+      // From 127.0.0.2 to 127.0.0.2, so that a test can come from several addresses.
+      sockaddr_in own = address;
+      own.sin_port = 0;
+      if (host != "127.0.0.1" && bind(fd, reinterpret_cast<sockaddr*>(&own), sizeof own) != 0)
+        throw test_failure("cannot bind to " + host + ": " + std::strerror(errno));
       connected = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
       int on = 1; // pieces sent apart must leave apart
       setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

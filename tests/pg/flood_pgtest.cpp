@@ -1,0 +1,144 @@
+// One customer floods, another works: the second keeps at least 80% of what it gets beside somebody with a load like
+// its own. What is counted are transactions that Postgres has answered.
+#include "tests/pg/edges_support.hpp"
+
+#include <vector>
+
+using namespace pg_edge::test;
+
+namespace {
+
+// Work for Postgres rather than for the clients, so that the servers are what is fought for.
+const std::string transaction = "select count(*) from generate_series(1, 3000)";
+constexpr milliseconds window{2000};
+constexpr int clients_of_the_quiet_one = 4;
+constexpr int clients_of_the_flood = 200;
+
+/// Clients that ask one thing after the other, each on a thread of its own.
+class quiet_customer {
+public:
+  quiet_customer(const pg_edge_process& node, const std::string& database) {
+    for (int i = 0; i < clients_of_the_quiet_one; ++i) {
+      clients_.emplace_back(node.port()).login("trust_user", database);
+    }
+    for (wire_client& client : clients_)
+      threads_.emplace_back([this, &client] {
+        while (!stopping_) {
+          client.value(transaction);
+          ++done_;
+        }
+      });
+  }
+  ~quiet_customer() {
+    stopping_ = true;
+    for (std::thread& one : threads_)
+      one.join();
+  }
+  int done() const { return done_; }
+
+private:
+  std::list<wire_client> clients_;
+  std::vector<std::thread> threads_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<int> done_ = 0;
+};
+
+/// Clients that send as much as they can, whatever comes back.
+class flood {
+public:
+  flood(const pg_edge_process& node, const std::string& database) {
+    for (int i = 0; i < 100; ++i)
+      burst_ += query_bytes(transaction);
+    for (int i = 0; i < clients_of_the_flood; ++i) {
+      clients_.emplace_back(node.port()).login("trust_user", database);
+      watched_.push_back({clients_.back().descriptor(), POLLIN | POLLOUT, 0});
+    }
+    sent_.resize(watched_.size());
+    thread_ = std::thread([this] { run(); });
+  }
+  ~flood() {
+    stopping_ = true;
+    thread_.join();
+  }
+  std::size_t bytes_sent() const { return bytes_sent_; }
+  std::size_t bytes_read() const { return bytes_read_; }
+
+private:
+  void run() {
+    char buffer[65536];
+    while (!stopping_) {
+      ::poll(watched_.data(), watched_.size(), 10);
+      for (std::size_t i = 0; i < watched_.size(); ++i) {
+        if ((watched_[i].revents & POLLIN) != 0) {
+          const ssize_t got = ::recv(watched_[i].fd, buffer, sizeof buffer, MSG_DONTWAIT);
+          if (got > 0) bytes_read_ += static_cast<std::size_t>(got);
+        }
+        if ((watched_[i].revents & POLLOUT) != 0) {
+          const ssize_t gone =
+              ::send(watched_[i].fd, burst_.data() + sent_[i], burst_.size() - sent_[i], MSG_DONTWAIT | MSG_NOSIGNAL);
+          if (gone > 0) {
+            sent_[i] = (sent_[i] + static_cast<std::size_t>(gone)) % burst_.size();
+            bytes_sent_ += static_cast<std::size_t>(gone);
+          }
+        }
+      }
+    }
+  }
+
+  std::string burst_;
+  std::list<wire_client> clients_;
+  std::vector<pollfd> watched_;
+  std::vector<std::size_t> sent_; // of the burst under way
+  std::atomic<std::size_t> bytes_sent_ = 0, bytes_read_ = 0;
+  std::atomic<bool> stopping_ = false;
+  std::thread thread_;
+};
+
+std::string two_customers(int reactors) {
+  return set_up_toml({"transaction", reactors}, "default_pool_size = 2\nmax_client_conn = 1000\n");
+}
+
+int in_a_window(const quiet_customer& who) {
+  std::this_thread::sleep_for(milliseconds(300)); // servers are open, queues are full
+  const int before = who.done();
+  std::this_thread::sleep_for(window);
+  return who.done() - before;
+}
+
+int beside_an_equal(int reactors) {
+  pg_edge_process node(two_customers(reactors));
+  const quiet_customer neighbour(node, "app"), measured(node, "other");
+  return in_a_window(measured);
+}
+
+int beside_a_flood(int reactors) {
+  pg_edge_process node(two_customers(reactors));
+  const flood neighbour(node, "app");
+  const quiet_customer measured(node, "other");
+  const int done = in_a_window(measured);
+  BOOST_TEST(neighbour.bytes_sent() > 1'000'000u); // it did flood, and was served
+  BOOST_TEST(neighbour.bytes_read() > 10'000u);
+  BOOST_TEST(postgres::shared().backends("trust_user", "app") == 2);
+  return done;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(flood_pgtest)
+
+BOOST_AUTO_TEST_CASE(a_flood_leaves_its_neighbour_four_fifths_of_its_fair_share) {
+  for (const int reactors : {1, 2}) {
+    int equal = 0, flooded = 0;
+    for (int round = 0; round < 3; ++round) { // in turns, so that other load on the machine falls on both
+      equal += beside_an_equal(reactors);
+      flooded += beside_a_flood(reactors);
+    }
+    BOOST_TEST(equal > 100);
+    BOOST_TEST(flooded * 10 >= equal * 8, "reactors " << reactors << ": beside an equal neighbour " << equal
+                                                      << " transactions, beside a flood " << flooded);
+    BOOST_TEST_MESSAGE("reactors " << reactors << ": " << equal << " beside an equal, " << flooded
+                                   << " beside a flood");
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
