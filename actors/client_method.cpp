@@ -128,8 +128,9 @@ void client::refuse_by_rule(bool there_is_one) {
   const std::string_view encryption = socket_.tls() ? "SSL encryption" : "no encryption";
   if (replication_ && !logical_replication_)
     return fail(there_is_one ? error_code::hba_reject_replication : error_code::hba_no_entry_replication,
-                {host, user_, encryption});
-  fail(there_is_one ? error_code::hba_reject : error_code::hba_no_entry, {host, user_, database_, encryption});
+                {host, login_->asked_user, encryption});
+  fail(there_is_one ? error_code::hba_reject : error_code::hba_no_entry,
+       {host, login_->asked_user, database_, encryption});
 }
 
 /// Whether the name in the certificate may be this user; if not, the client is refused with `otherwise`.
@@ -140,7 +141,7 @@ bool client::certificate_serves(error_code otherwise) {
       !name.empty() &&
       (rule == nullptr ? name == user_ : config::may_log_in(login_->rules.hba->maps, rule->map, name, user_));
   if (!serves)
-    fail(protocol::make_error(otherwise, {user_}),
+    fail(protocol::make_error(otherwise, {login_->asked_user}),
          name.empty() ? "the client certificate has no usable name" : "the client certificate is of " + name);
   return serves;
 }
@@ -163,7 +164,7 @@ bool client::system_user_serves() {
   const bool serves =
       name && (rule == nullptr ? *name == user_ : config::may_log_in(login_->rules.hba->maps, rule->map, *name, user_));
   if (!serves)
-    fail(protocol::make_error(error_code::peer_failed, {user_}),
+    fail(protocol::make_error(error_code::peer_failed, {login_->asked_user}),
          name ? "the system user is " + *name : "the system user at the other end is not known");
   return serves;
 }

@@ -6,6 +6,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <csignal>
 #include <sys/stat.h>
 
 using namespace pg_edge::test;

@@ -157,7 +157,9 @@ BOOST_AUTO_TEST_CASE(a_stranger_cannot_tell_which_tenants_there_are) {
     return body.substr(body.find(",s="));
   };
   BOOST_TEST(salt("nobody.acme", "") != salt("nobody", ""));
-  BOOST_TEST(salt("nobody", "tenant=acme") == salt("nobody", "tenant=nope"));
+  BOOST_TEST(salt("nobody", "tenant=acme") != salt("nobody", "tenant=nope"));
+  BOOST_TEST(salt("nobody", "tenant=nope") != salt("nobody", "tenant=nay")); // as of two tenants
+  BOOST_TEST(salt("nobody", "tenant=nope") == salt("nobody", "tenant=nope"));
 }
 
 BOOST_AUTO_TEST_CASE(a_file_without_tenants_is_a_plain_pooler) {
