@@ -269,7 +269,8 @@ BOOST_AUTO_TEST_CASE(B026_a_changed_password_is_fetched_when_the_kept_one_fails)
 BOOST_AUTO_TEST_CASE(what_was_found_is_kept_for_auth_cache_time) {
   make_logins("('table_user', 'from the table')");
   {
-    pg_edge_process node(looking_up("auth_type = \"scram-sha-256\"\nauth_cache_time = 3600\n" + by_look));
+    pg_edge_process node(
+        looking_up("auth_type = \"scram-sha-256\"\nauth_cache_time = 3600\nauth_failure_limit = 0\n" + by_look));
     for (int i = 0; i < 3; ++i)
       BOOST_TEST(logs_in(node, "table_user", "from the table"));
     BOOST_TEST(times_asked("table_user") == 1);
@@ -345,7 +346,7 @@ BOOST_AUTO_TEST_CASE(B035_members_of_a_role_come_in_as_long_as_they_are_members)
   make_role("member", "its password");
   postgres::shared().query("drop role if exists team; create role team");
   pg_edge_process node(
-      looking_up("auth_type = \"scram-sha-256\"\nauth_cache_time = 0\n"
+      looking_up("auth_type = \"scram-sha-256\"\nauth_cache_time = 0\nauth_failure_limit = 0\n"
                  "auth_query = \"select rolname, rolpassword from pg_authid where rolname = $1 and rolcanlogin and "
                  "pg_has_role(oid, 'team', 'member')\"\n"));
   BOOST_TEST(outcome(node, "member", "its password") == "E(28P01)");
