@@ -15,7 +15,6 @@ bool is_yes(std::string_view text) {
 } // namespace
 
 void client::begin_login(protocol::startup_message message) {
-  const config::settings& settings = *login_->settings->values;
   login_->version = protocol::negotiate(message);
   login_->start_up = std::move(message);
   if (login_->version.must_answer) {

@@ -65,11 +65,12 @@ constexpr option options[] = {
     {in_global, "auth_type", "any", "any"},
     {in_global, "auth_type", "trust", "trust"},
     {in_global, "auth_type", "plain", "plain"},
-    {in_global, "auth_type", "cert", "cert"},
-    {in_global, "auth_type", "hba", "hba", "auth_hba_file = f\n"},
-    {in_global, "auth_type", "pam", "pam"},
+    {in_global, "auth_type", "cert", "cert",
+     "client_tls_sslmode = verify-full\nclient_tls_ca_file = f\nclient_tls_cert_file = f\nclient_tls_key_file = f\n"},
+    {in_global, "auth_type", "hba", "hba", "auth_hba_file = h\n"},
+    {in_global, "auth_type", "pam", nothing},
     {in_global, "auth_type", "ldap", nothing},
-    {in_global, "auth_hba_file", "f", "/etc/pgbouncer/f"},
+    {in_global, "auth_hba_file", "h", "/etc/pgbouncer/h"},
     {in_global, "auth_ident_file", "f", "/etc/pgbouncer/f"},
     {in_global, "auth_file", "/etc/pgbouncer/f", "/etc/pgbouncer/f"},
     {in_global, "auth_user", "looker", "looker"},
@@ -185,7 +186,7 @@ constexpr option options[] = {
     {in_user, "no_such_option", "1", nothing},
 };
 
-const world files{{}, {{"/etc/pgbouncer/f", ""}}};
+const world files{{}, {{"/etc/pgbouncer/f", ""}, {"/etc/pgbouncer/h", "local all all trust\n"}}};
 
 std::string ini_with(const option& one) {
   const auto pair = std::string{one.name} + " = " + one.value;

@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(logins_and_their_limits) {
                           "[databases.d]\nmax_db_client_connections = 8\nauth_query = 'x'\nauth_dbname = 'e'\n"
                           "[users.u]\nmax_user_client_connections = 9\n"
                           "[tenants.t]\nauth_type = 'peer'\nmax_tenant_client_connections = 0\n"
-                          "[tenants.t.databases.d]\n[listeners.l]\nauth_type = 'plain'\n");
+                          "[tenants.t.databases.d]\n[listeners.l]\nlisten_addr = '::1'\nauth_type = 'plain'\n");
   const auto& owner = all.default_tenant;
   const auto limits = resolve_client_limits(all, owner, owner.databases.at("d"), &owner.users.at("u"));
   BOOST_TEST(limits.max_db_client_connections == 8);
