@@ -71,7 +71,7 @@ constexpr option options[] = {
     {in_global, "auth_type", "pam", nothing},
     {in_global, "auth_type", "ldap", nothing},
     {in_global, "auth_hba_file", "h", "/etc/pgbouncer/h"},
-    {in_global, "auth_ident_file", "f", "/etc/pgbouncer/f"},
+    {in_global, "auth_ident_file", "f", "/etc/pgbouncer/f", "auth_hba_file = h\n"},
     {in_global, "auth_file", "/etc/pgbouncer/f", "/etc/pgbouncer/f"},
     {in_global, "auth_user", "looker", "looker"},
     {in_global, "auth_query", any_query, any_query},

@@ -32,6 +32,11 @@ std::string proxied_listener(std::uint16_t port, const std::string& from) {
          "\nproxy_protocol = true\nproxy_protocol_from = [\"" + from + "\"]\n";
 }
 
+/// The fixture waits for the first address only.
+void wait_for_all_listeners(const pg_edge_process& node) {
+  BOOST_REQUIRE(node.wait_for_log("node_started"));
+}
+
 const std::string admin = "admin_users = \"trust_user\"\n";
 
 /// The address of the client with this application_name, as SHOW CLIENTS has it.
@@ -61,11 +66,13 @@ BOOST_AUTO_TEST_CASE(each_listener_has_its_own_tls_and_authentication) {
                           "client_tls_cert_file = \"{cert}\"\nclient_tls_key_file = \"{key}\"\n"
                           "[listeners.six]\nlisten_addr = \"::1\"\nlisten_port = " +
                           port_text(six) + "\n"));
+  wait_for_all_listeners(node);
   BOOST_TEST(pq(node.conninfo("scram_user", "app")).value("select 1") == "1"); // the first door trusts
-  const std::string good = "user=scram_user password=scram_password sslmode=require";
+  const std::string good = "user=scram_user password=" + std::string(scram_user.password) + " sslmode=require";
   BOOST_TEST(pq(conninfo(strict, good)).value("select 1") == "1");
   BOOST_CHECK_THROW(pq(conninfo(strict, "user=scram_user password=wrong sslmode=require")), pq_error);
-  const pq plain = pq::attempt(conninfo(strict, "user=scram_user password=scram_password sslmode=disable"));
+  const pq plain = pq::attempt(
+      conninfo(strict, "user=scram_user password=" + std::string(scram_user.password) + " sslmode=disable"));
   BOOST_TEST(!plain.ok());
   BOOST_TEST(plain.message().find("SSL required") != std::string::npos, plain.message());
   BOOST_TEST(pq("host=::1 port=" + port_text(six) + " dbname=app user=trust_user").value("select 1") == "1");
@@ -75,6 +82,7 @@ BOOST_AUTO_TEST_CASE(a_unix_socket_of_its_own_with_its_mode) {
   const temp_dir folder;
   pg_edge_process node(simple_toml("", "[listeners.local]\nunix_socket_dir = \"" + folder.path() +
                                            "\"\nlisten_port = 7777\nunix_socket_mode = \"0700\"\n"));
+  wait_for_all_listeners(node);
   struct stat about {};
   BOOST_REQUIRE(::stat((folder.path() + "/.s.PGSQL.7777").c_str(), &about) == 0);
   BOOST_TEST((about.st_mode & 0777) == 0700u);
@@ -84,6 +92,7 @@ BOOST_AUTO_TEST_CASE(a_unix_socket_of_its_own_with_its_mode) {
 BOOST_AUTO_TEST_CASE(a_proxys_word_is_the_clients_address) {
   const auto port = free_port();
   pg_edge_process node(simple_toml(admin, proxied_listener(port, "127.0.0.0/8")));
+  wait_for_all_listeners(node);
   wire_client client(port);
   // In pieces: the header may arrive in any.
   client.send_in_pieces(proxy_header(), 5, milliseconds(5));
@@ -96,6 +105,7 @@ BOOST_AUTO_TEST_CASE(a_proxys_word_is_the_clients_address) {
 BOOST_AUTO_TEST_CASE(header_and_start_up_in_one_segment) {
   const auto port = free_port();
   pg_edge_process node(simple_toml(admin, proxied_listener(port, "127.0.0.1")));
+  wait_for_all_listeners(node);
   wire_client client(port);
   client.send(proxy_header() + startup_bytes({{"user", "trust_user"}, {"database", "app"}}));
   client.read_until_ready();
@@ -105,6 +115,7 @@ BOOST_AUTO_TEST_CASE(header_and_start_up_in_one_segment) {
 BOOST_AUTO_TEST_CASE(a_health_check_of_the_proxy_keeps_its_own_address) {
   const auto port = free_port();
   pg_edge_process node(simple_toml(admin, proxied_listener(port, "127.0.0.1")));
+  wait_for_all_listeners(node);
   wire_client client(port);
   client.send(proxy_header('\x20'));
   client.startup({{"user", "trust_user"}, {"database", "app"}, {"application_name", "local_command"}});
@@ -114,6 +125,7 @@ BOOST_AUTO_TEST_CASE(a_health_check_of_the_proxy_keeps_its_own_address) {
 BOOST_AUTO_TEST_CASE(who_is_no_proxy_is_refused) {
   const auto port = free_port();
   pg_edge_process node(simple_toml("", proxied_listener(port, "10.0.0.0/8")));
+  wait_for_all_listeners(node);
   wire_client client(port);
   client.send(proxy_header());
   const wire_message answer = client.read_message();
@@ -124,6 +136,7 @@ BOOST_AUTO_TEST_CASE(who_is_no_proxy_is_refused) {
 BOOST_AUTO_TEST_CASE(without_a_header_the_client_is_told) {
   const auto port = free_port();
   pg_edge_process node(simple_toml("", proxied_listener(port, "127.0.0.1")));
+  wait_for_all_listeners(node);
   wire_client client(port);
   client.send(startup_bytes({{"user", "trust_user"}, {"database", "app"}}));
   const wire_message answer = client.read_message();
@@ -136,6 +149,7 @@ BOOST_AUTO_TEST_CASE(a_proxied_connection_may_use_tls_and_cancel) {
   pg_edge_process node(simple_toml("client_tls_sslmode = \"prefer\"\nclient_tls_cert_file = \"{cert}\"\n"
                                    "client_tls_key_file = \"{key}\"\n",
                                    proxied_listener(port, "127.0.0.1")));
+  wait_for_all_listeners(node);
   wire_client client(port);
   client.send(proxy_header());
   client.send(ssl_request_bytes());
@@ -145,6 +159,7 @@ BOOST_AUTO_TEST_CASE(a_proxied_connection_may_use_tls_and_cancel) {
 BOOST_AUTO_TEST_CASE(a_reload_changes_who_is_believed) {
   const auto port = free_port();
   pg_edge_process node(simple_toml("", proxied_listener(port, "10.0.0.0/8")));
+  wait_for_all_listeners(node);
   node.rewrite_config(simple_toml("", proxied_listener(port, "127.0.0.1")));
   node.signal(SIGHUP);
   BOOST_REQUIRE(node.wait_for_log("settings_reloaded"));
