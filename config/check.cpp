@@ -177,7 +177,7 @@ void checker::methods() {
 
 /// Methods that look at a client's certificate see none unless one is asked for.
 void checker::certificates() {
-  const auto asks = [](const listener& door) { return door.client_tls_ca_file.value_or("") != ""; };
+  const auto asks = [](const listener& door) { return !door.client_tls_ca_file.value_or("").empty(); };
   const bool some_door_asks =
       std::any_of(all_.listeners.begin(), all_.listeners.end(), [&](const auto& entry) { return asks(entry.second); });
   if (!all_.client_tls_ca_file.empty()) return;

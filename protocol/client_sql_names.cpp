@@ -72,7 +72,7 @@ statement_ptr client_side::meant_statement(const scanned_statement& one, text_ef
   if (one.name.empty()) return nullptr; // no such statement, as Postgres will say
   const auto renamed = inside.find(one.name);
   if (renamed != inside.end() && renamed->second) {
-    const statement_ptr meant = renamed->second;
+    statement_ptr meant = renamed->second;
     if (one.kind == statement_kind::deallocate) {
       effect.subject = meant;
       renamed->second = nullptr;
@@ -100,7 +100,7 @@ statement_ptr client_side::meant_statement(const scanned_statement& one, text_ef
   }
   bytes text(one.body);
   text.append(nul).append(no_types);
-  const statement_ptr made = c_.rules->cache->intern(text, one.types, !one.types.empty());
+  statement_ptr made = c_.rules->cache->intern(text, one.types, !one.types.empty());
   if (s_->statements.find(*made) != nullptr) {
     close_on_server(made);
     injected = true;

@@ -127,15 +127,16 @@ void append_row(bytes& out, std::span<const console_column> columns, const conso
   encoded.reserve(columns.size());
   message.values.reserve(columns.size());
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (i >= row.size() || !row[i]) {
-      message.values.emplace_back();
-    } else if (!is_binary(formats, i)) {
+    if (i < row.size() && row[i] && !is_binary(formats, i)) {
       message.values.emplace_back(*row[i]);
-    } else if (auto value = binary_value(columns[i].type, *row[i])) {
-      message.values.emplace_back(encoded.emplace_back(std::move(*value)));
-    } else {
-      message.values.emplace_back();
+      continue;
     }
+    // What is no value of its type in binary is NULL, as what is missing.
+    auto value = i < row.size() && row[i] ? binary_value(columns[i].type, *row[i]) : std::nullopt;
+    if (value)
+      message.values.emplace_back(encoded.emplace_back(std::move(*value)));
+    else
+      message.values.emplace_back();
   }
   append(out, message);
 }

@@ -121,11 +121,11 @@ namespace {
 constexpr std::string_view base64_digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 constexpr auto base64_values = [] {
-  std::array<signed char, 256> values{};
+  std::array<std::int16_t, 256> values{};
   for (auto& value : values)
     value = -1;
   for (std::size_t i = 0; i < base64_digits.size(); ++i)
-    values[static_cast<unsigned char>(base64_digits[i])] = static_cast<signed char>(i);
+    values[static_cast<unsigned char>(base64_digits[i])] = static_cast<std::int16_t>(i);
   return values;
 }();
 

@@ -179,7 +179,7 @@ parameter_values_ptr parameter_interner::intern(const parameter_values_ptr& valu
   const auto key = values->hash();
   const auto [first, last] = known_.equal_range(key);
   for (auto at = first; at != last;) {
-    const auto candidate = at->second.lock();
+    auto candidate = at->second.lock();
     if (!candidate) {
       at = known_.erase(at);
       continue;

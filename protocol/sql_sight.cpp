@@ -93,7 +93,8 @@ void examine_lanes(std::string_view text, std::size_t at, lane_masks masks, sigh
   for (auto mask : masks) {
     while (mask != 0) {
       const bool little = std::endian::native == std::endian::little;
-      const auto lane = static_cast<std::size_t>(little ? std::countr_zero(mask) : std::countl_zero(mask)) / 8;
+      // Below 8, since the mask is not zero.
+      const auto lane = static_cast<std::size_t>(little ? std::countr_zero(mask) : std::countl_zero(mask)) / 8 % 8;
       examine(text, at + lane, seen);
       mask &= ~(std::uint64_t{0xff} << (little ? lane : 7 - lane) * 8);
     }

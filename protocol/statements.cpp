@@ -50,8 +50,9 @@ statement_ptr statement_cache::add(std::string key, bytes_view text, std::string
   made->sql_types.assign(sql_types);
   made->has_sql_types = has_sql_types;
   made->effects = effects_of(made->query(), false);
-  statement_ptr& place = by_text_[key];
-  if (!place) text_bytes_ += key.size();
+  const std::size_t key_size = key.size();
+  statement_ptr& place = by_text_[std::move(key)];
+  if (!place) text_bytes_ += key_size;
   return place = std::move(made);
 }
 

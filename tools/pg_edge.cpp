@@ -64,7 +64,7 @@ std::optional<std::string> read_file(const std::string& path) {
 int import_pgbouncer(const std::string& file) {
   const auto text = read_file(file);
   if (!text) {
-    std::cerr << "pg_edge: cannot read " << file << ": " << std::strerror(errno) << "\n";
+    std::cerr << "pg_edge: cannot read " << file << ": " << std::generic_category().message(errno) << "\n";
     return failed;
   }
   const config::import_result imported = config::import_pgbouncer(*text, file, read_file);

@@ -41,8 +41,8 @@ BOOST_AUTO_TEST_CASE(ipv4_with_what_follows) {
 
 BOOST_AUTO_TEST_CASE(ipv6_as_people_write_it) {
   const std::pair<std::string, std::string> cases[] = {
-      {std::string(15, '\0') + '\1', "::1"},
-      {std::string(16, '\0'), "::"},
+      {std::string("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16), "::1"},
+      {std::string("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16), "::"},
       {std::string("\x20\x01\x0d\xb8\0\0\0\0\0\1\0\0\0\0\0\1", 16), "2001:db8::1:0:0:1"},
       {std::string("\x20\x01\x0d\xb8\0\1\0\2\0\3\0\4\0\0\0\5", 16), "2001:db8:1:2:3:4:0:5"},
       {std::string("\x20\x01\x0d\xb8\0\1\0\2\0\3\0\4\0\0\0\0", 16), "2001:db8:1:2:3:4::"},
