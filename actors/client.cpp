@@ -26,9 +26,9 @@ std::string_view to_string(client_step step) {
 }
 
 client::client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer,
-               std::string door)
+               const std::string& door)
     : connection(config, home, actor_kind::client, std::move(socket)), node_(node),
-      login_(std::make_unique<login_state>(node.settings(), std::move(door))), peer_(std::move(peer)),
+      login_(std::make_unique<login_state>(node.settings(), door)), peer_(std::move(peer)),
       deadline_(timer::calling<&client::on_deadline>(*this)) {}
 
 client::~client() = default;

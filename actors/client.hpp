@@ -51,7 +51,7 @@ public:
 
   /// `door`: the listener it came by, see login_state.
   client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer,
-         std::string door = {});
+         const std::string& door = {});
   ~client() override;
 
   caf::behavior make_behavior() override;
