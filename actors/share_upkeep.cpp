@@ -34,7 +34,9 @@ bool same_target(const config::pool_settings& a, const config::pool_settings& b)
   return a.host == b.host && a.port == b.port && a.dbname == b.dbname && a.server_user == b.server_user &&
          a.server_tls_sslmode == b.server_tls_sslmode && a.server_tls_ca_file == b.server_tls_ca_file &&
          a.server_tls_cert_file == b.server_tls_cert_file && a.server_tls_key_file == b.server_tls_key_file &&
-         a.server_parameters == b.server_parameters && a.connect_query == b.connect_query;
+         a.server_tls_protocols == b.server_tls_protocols && a.server_tls_ciphers == b.server_tls_ciphers &&
+         a.server_tls13_ciphers == b.server_tls13_ciphers && a.server_parameters == b.server_parameters &&
+         a.connect_query == b.connect_query;
 }
 
 /// "2" or "0.3".

@@ -116,6 +116,40 @@ BOOST_AUTO_TEST_CASE(B040_certificates_change_by_reload_and_present_clients_stay
   BOOST_TEST(connect_by(node, transport::tls).login("trust_user", "app").value("select 1") == "1");
 }
 
+BOOST_AUTO_TEST_CASE(B041_servers_go_when_their_tls_changes_and_only_then) {
+  const std::string before = "server_tls_sslmode = \"require\"\n";
+  pg_edge_process node(simple_toml(before));
+  wire_client client(node.port());
+  client.login("trust_user", "app");
+  const std::string pid_sql = "select pg_backend_pid()";
+  const std::string first = client.value(pid_sql);
+  int reloads = 0;
+  const auto reload = [&](const std::string& settings) {
+    node.rewrite_config(simple_toml(settings));
+    node.signal(SIGHUP);
+    ++reloads;
+    wait_until("the reload is logged", [&] {
+      const std::string log = node.log();
+      int seen = 0;
+      for (auto at = log.find("event=settings_reloaded"); at != std::string::npos;
+           at = log.find("event=settings_reloaded", at + 1))
+        ++seen;
+      return seen == reloads;
+    });
+  };
+  reload(before + "query_wait_timeout = 7\n");
+  BOOST_TEST(client.value(pid_sql) == first); // nothing about TLS
+  for (const char* change : {"server_tls_sslmode = \"disable\"\n", "server_tls_sslmode = \"require\"\n",
+                             "server_tls_sslmode = \"require\"\nserver_tls_protocols = \"tlsv1.2\"\n"}) {
+    const std::string present = client.value(pid_sql);
+    client.query("begin", "C(BEGIN) Z(T)");
+    reload(change);
+    BOOST_TEST(client.value(pid_sql) == present); // what is under way ends where it began
+    client.query("commit", "C(COMMIT) Z(I)");
+    wait_until("another server is used", [&] { return client.value(pid_sql) != present; });
+  }
+}
+
 BOOST_AUTO_TEST_CASE(B043_direct_tls_with_alpn) {
   for (const set_up& how : every_set_up) {
     pg_edge_process node(set_up_toml(how, client_tls("require")));
