@@ -10,12 +10,22 @@ bool needs_no_user(config::auth_type method) {
   return method == config::auth_type::any || method == config::auth_type::pam;
 }
 
+bool asks_for_secret(config::auth_type method) {
+  return method == config::auth_type::plain || method == config::auth_type::md5 ||
+         method == config::auth_type::scram_sha_256;
+}
+
 } // namespace
 
 /// Goes on in begin_exchange() with what is stored for the user.
 void client::find_secret() {
   const auto found = login_->tenant->users.find(user_);
   if (found == login_->tenant->users.end()) return look_up();
+  // A section may hold a user's limits only: then the secret is looked up, as in pgbouncer.
+  const config::user& entry = found->second;
+  if (entry.secret.empty() && entry.old_passwords.empty() && !login_->rules.auth_user.empty() &&
+      asks_for_secret(login_->method))
+    return look_up();
   std::vector<std::string> secrets;
   if (!found->second.secret.empty()) secrets.push_back(found->second.secret);
   for (const std::string& old : found->second.old_passwords)

@@ -34,7 +34,7 @@ private:
   void certificate_pair(std::string_view prefix, int at, const std::string& cert, const std::string& key);
   void check_overrides(const std::string& what, int at, const overrides& own, const overrides& outer);
   void check_database(const tenant& owner, const database& one);
-  void check_user(const user& one);
+  void check_user(const tenant& owner, const user& one);
   void certificates();
   void methods();
 
@@ -245,7 +245,7 @@ void checker::check_database(const tenant& owner, const database& one) {
                           one.user + ", and only where the server has the same verifier");
 }
 
-void checker::check_user(const user& one) {
+void checker::check_user(const tenant& owner, const user& one) {
   const std::string what = "user " + one.name;
   if (looks_like_broken_verifier(one.secret))
     problems_.error(one.line, what + ": the password looks like a verifier, but is malformed");
@@ -259,7 +259,10 @@ void checker::check_user(const user& one) {
   // By rules, certificates and Unix sockets one gets in without.
   const bool needs_password = all_.auth_type != auth_type::hba && all_.auth_type != auth_type::cert &&
                               all_.auth_type != auth_type::peer && all_.auth_type != auth_type::pam;
-  if (kind == secret_kind::none && needs_password)
+  const bool looked_up = !owner.auth_user.value_or(all_.auth_user).empty() ||
+                         std::any_of(owner.databases.begin(), owner.databases.end(),
+                                     [](const auto& entry) { return !entry.second.auth_user.value_or("").empty(); });
+  if (kind == secret_kind::none && needs_password && !looked_up)
     problems_.warning(one.line, what + ": has no password, so it cannot log in");
   if (kind == secret_kind::md5 && all_.auth_type == auth_type::scram_sha_256)
     problems_.warning(one.line, what + ": an md5 verifier cannot log in with auth_type scram-sha-256");
@@ -270,7 +273,7 @@ void checker::one_tenant(const tenant& owner) {
   for (const auto& [name, one] : owner.databases)
     check_database(owner, one);
   for (const auto& [name, one] : owner.users)
-    check_user(one);
+    check_user(owner, one);
 }
 
 // -- how clients name tenants

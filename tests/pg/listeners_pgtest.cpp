@@ -68,11 +68,11 @@ BOOST_AUTO_TEST_CASE(each_listener_has_its_own_tls_and_authentication) {
                           port_text(six) + "\n"));
   wait_for_all_listeners(node);
   BOOST_TEST(pq(node.conninfo("scram_user", "app")).value("select 1") == "1"); // the first door trusts
-  const std::string good = "user=scram_user password=" + std::string(scram_user.password) + " sslmode=require";
+  const std::string good = "user=scram_user password='" + std::string(scram_user.password) + "' sslmode=require";
   BOOST_TEST(pq(conninfo(strict, good)).value("select 1") == "1");
   BOOST_CHECK_THROW(pq(conninfo(strict, "user=scram_user password=wrong sslmode=require")), pq_error);
   const pq plain = pq::attempt(
-      conninfo(strict, "user=scram_user password=" + std::string(scram_user.password) + " sslmode=disable"));
+      conninfo(strict, "user=scram_user password='" + std::string(scram_user.password) + "' sslmode=disable"));
   BOOST_TEST(!plain.ok());
   BOOST_TEST(plain.message().find("SSL required") != std::string::npos, plain.message());
   BOOST_TEST(pq("host=::1 port=" + port_text(six) + " dbname=app user=trust_user").value("select 1") == "1");
