@@ -128,14 +128,14 @@ BOOST_AUTO_TEST_CASE(B041_servers_go_when_their_tls_changes_and_only_then) {
     node.rewrite_config(simple_toml(settings));
     node.signal(SIGHUP);
     ++reloads;
-    wait_until("the reload is logged", [&] {
+    BOOST_REQUIRE(wait_for([&] {
       const std::string log = node.log();
       int seen = 0;
       for (auto at = log.find("event=settings_reloaded"); at != std::string::npos;
            at = log.find("event=settings_reloaded", at + 1))
         ++seen;
       return seen == reloads;
-    });
+    }));
   };
   reload(before + "query_wait_timeout = 7\n");
   BOOST_TEST(client.value(pid_sql) == first); // nothing about TLS
@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(B041_servers_go_when_their_tls_changes_and_only_then) {
     reload(change);
     BOOST_TEST(client.value(pid_sql) == present); // what is under way ends where it began
     client.query("commit", "C(COMMIT) Z(I)");
-    wait_until("another server is used", [&] { return client.value(pid_sql) != present; });
+    BOOST_TEST(wait_for([&] { return client.value(pid_sql) != present; }));
   }
 }
 
