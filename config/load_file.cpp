@@ -42,8 +42,7 @@ std::optional<std::vector<std::string>> list_folder(const std::string& path) {
 outside real_outside() {
   outside out;
   out.environment = [](const std::string& name) -> std::optional<std::string> {
-    // Nothing in this program changes the environment.
-    const char* value = std::getenv(name.c_str()); // NOLINT(concurrency-mt-unsafe)
+    const char* value = std::getenv(name.c_str());
     return value == nullptr ? std::nullopt : std::optional<std::string>{value};
   };
   out.file = read_whole_file;
