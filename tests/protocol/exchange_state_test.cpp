@@ -403,7 +403,7 @@ BOOST_AUTO_TEST_CASE(the_last_words_of_a_server_reach_the_client) {
   rig_client& client = all.client();
   all.send(client, q("BEGIN"));
   all.got(client);
-  all.server(0).from_toy = raw('E', std::string("SFATAL\0VFATAL\0C57P01\0Mbye\0\0", 29));
+  all.server(0).from_toy = raw('E', std::string("SFATAL\0VFATAL\0C57P01\0Mbye\0\0", 27));
   all.run();
   BOOST_TEST(all.got(client) == "E 57P01 bye");
 }
