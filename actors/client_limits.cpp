@@ -64,7 +64,7 @@ client_seat client_seats::take(const client_place& place, const config::client_l
     return {};
   client_seat::row& row =
       tables_->rows.try_emplace({tenant, std::string(place.database), std::string(place.user)}).first->second;
-  row.owner = tables_.get();
+  if (row.owner == nullptr) row.owner = tables_.get(); // read without the lock by those who have a seat already
   ++row.clients;
   row.tenant = &count_up(tables_->tenants, tenant);
   row.database = &count_up(tables_->databases, database);

