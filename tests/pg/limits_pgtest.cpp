@@ -121,8 +121,10 @@ BOOST_AUTO_TEST_CASE(B136_never_more_servers_than_the_limits_of_pool_user_databa
       for (const busy_client* one : each)
         before.push_back(one->done());
       pause_for(2000);
+      // With a sanitizer each server's login takes so long that a round among nine pools does not fit.
+      const milliseconds patience(std::getenv("PG_EDGE_SANITIZED") == nullptr ? 0 : 20000);
       for (std::size_t i = 0; i < each.size(); ++i) // nobody starves
-        BOOST_TEST(each[i]->done() > before[i], "client " << i);
+        BOOST_TEST(wait_for([&] { return each[i]->done() > before[i]; }, patience), "client " << i);
       for (busy_client& one : clients)
         one.stop();
       BOOST_TEST(!one_failed(clients));
