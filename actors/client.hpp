@@ -134,9 +134,10 @@ private:
   void find_secret();
   lookup_user lookup_wish(bool fresh) const;
   void look_up();
-  void looked_up(found_user& found);
+  void ask_database(bool fresh, void (client::*go_on)(found_user& found, std::vector<std::string> secrets));
+  void looked_up(found_user& found, std::vector<std::string> secrets);
   bool check_anew();
-  void checked_anew(found_user& found);
+  void checked_anew(found_user& found, std::vector<std::string> secrets);
   void begin_exchange(bool known, std::vector<std::string> secrets);
   void make_auth(std::vector<std::string> secrets, protocol::auth_method method);
   std::size_t read_auth(protocol::bytes_view in);

@@ -25,6 +25,7 @@ struct client::login_state {
   std::string tenant_asked;                          // the tenant it named elsewhere, known or not
   std::string tenant_problem;                        // for the log: no such tenant, or two of them
   std::string tenant_signs;                          // all of it for an error, if it was more than one thing
+  std::optional<config::route> route;                // where that leads; none: there is no such database
   config::login_rules rules;                         // what holds for this login
   config::auth_type method = config::auth_type::md5; // chosen from them: never hba
   const config::hba_rule* rule = nullptr;            // that decided; null: none was asked. Lives as long as `settings`

@@ -83,11 +83,12 @@ std::optional<std::string> system_user(int fd) {
 
 } // namespace
 
-/// Sets login_->method. False: the client may not come in, and has been told so.
+/// Sets login_->route and login_->method. False: the client may not come in, and has been told so.
 bool client::choose_method() {
   const config::settings& settings = *login_->settings->values;
-  const auto route = config::find_route(settings, login_->tenant->name, database_, user_);
-  login_->rules = config::resolve_login(settings, *login_->tenant, route ? route->database : nullptr, login_->door);
+  login_->route = config::find_route(settings, login_->tenant->name, database_, user_);
+  const config::database* target = login_->route ? login_->route->database : nullptr;
+  login_->rules = config::resolve_login(settings, *login_->tenant, target, login_->door);
   login_->method = login_->rules.auth_type;
   if (login_->method == config::auth_type::hba && !ask_rules()) return false;
   const bool wants_certificate = login_->method == config::auth_type::cert ||

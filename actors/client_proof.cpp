@@ -148,7 +148,7 @@ void client::authenticated() {
     if (!admin && !listed(settings.stats_users)) return fail(protocol::error_code::not_allowed, {user_, database_});
     return begin_console(admin);
   }
-  const auto route = config::find_route(settings, login_->tenant->name, database_, user_);
+  const auto& route = login_->route;
   if (!route) return fail(protocol::error_code::no_such_database, {database_});
   if (!read_parameters() || !take_seat(*route)) return;
   set_step(client_step::joining);

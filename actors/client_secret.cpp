@@ -27,9 +27,8 @@ void client::find_secret() {
       asks_for_secret(login_->method))
     return look_up();
   std::vector<std::string> secrets;
-  if (!found->second.secret.empty()) secrets.push_back(found->second.secret);
-  for (const std::string& old : found->second.old_passwords)
-    secrets.push_back(old);
+  if (!entry.secret.empty()) secrets.push_back(entry.secret);
+  secrets.insert(secrets.end(), entry.old_passwords.begin(), entry.old_passwords.end());
   begin_exchange(true, std::move(secrets));
 }
 
@@ -37,10 +36,9 @@ void client::find_secret() {
 // ----------------------------------------------------------------------------------------------------------------
 
 lookup_user client::lookup_wish(bool fresh) const {
-  const auto route = config::find_route(*login_->settings->values, login_->tenant->name, database_, user_);
   return {login_->settings->values,
           login_->tenant->name,
-          route ? route->database_name : database_,
+          login_->route ? login_->route->database_name : database_,
           user_,
           login_->rules.auth_user,
           login_->rules.auth_query,
@@ -48,35 +46,42 @@ lookup_user client::lookup_wish(bool fresh) const {
           fresh};
 }
 
+/// Asks the database, and goes on with what it says unless the client has gone or there was no answer.
+void client::ask_database(bool fresh, void (client::*go_on)(found_user& found, std::vector<std::string> secrets)) {
+  login_->busy = true;
+  request(node_.lookup, caf::infinite, lookup_wish(fresh))
+      .then(
+          [this, go_on](found_user& found) {
+            if (step_ != client_step::authenticating) return;
+            login_->busy = false;
+            if (found.outcome == lookup_outcome::failed) return fail(protocol::error_code::lookup_failed, {user_});
+            std::vector<std::string> secrets;
+            if (!found.secret.empty()) {
+              node_.credentials.remember(login_->tenant->name, user_, found.secret);
+              secrets.push_back(std::move(found.secret));
+            }
+            (this->*go_on)(found, std::move(secrets));
+            use_input();
+            read_later();
+          },
+          [this](caf::error&) { fail(protocol::error_code::internal, {"the look-up of the user failed"}); });
+}
+
 /// A user whom no file names. Whether there is such a database is told as late as for others: after the proof.
 void client::look_up() {
-  const bool here = config::find_route(*login_->settings->values, login_->tenant->name, database_, user_).has_value();
   // Nor does anybody belong to a tenant that is not there.
-  const bool somewhere = (here || !login_->rules.auth_dbname.empty()) && login_->tenant_problem.empty();
+  const bool somewhere = (login_->route || !login_->rules.auth_dbname.empty()) && login_->tenant_problem.empty();
   if (login_->rules.auth_user.empty() || !somewhere || config::is_console_name(database_) ||
       needs_no_user(login_->method))
     return begin_exchange(false, {});
-  login_->busy = true;
-  request(node_.lookup, caf::infinite, lookup_wish(false))
-      .then([this](found_user& found) { looked_up(found); },
-            [this](caf::error&) { fail(protocol::error_code::internal, {"the look-up of the user failed"}); });
+  ask_database(false, &client::looked_up);
 }
 
-void client::looked_up(found_user& found) {
-  if (step_ != client_step::authenticating) return;
-  login_->busy = false;
-  if (found.outcome == lookup_outcome::failed) return fail(protocol::error_code::lookup_failed, {user_});
-  std::vector<std::string> secrets;
-  if (!found.secret.empty()) {
-    node_.credentials.remember(login_->tenant->name, user_, found.secret);
-    secrets.push_back(std::move(found.secret));
-  }
+void client::looked_up(found_user& found, std::vector<std::string> secrets) {
   login_->kept_secret = found.cached && !secrets.empty();
   // Databases keep SCRAM verifiers, so nobody is asked for what somebody would be asked for.
   if (secrets.empty() && login_->method == config::auth_type::md5) login_->method = config::auth_type::scram_sha_256;
   begin_exchange(found.outcome == lookup_outcome::found, std::move(secrets));
-  use_input();
-  read_later();
 }
 
 /// A proof has failed. Was it checked against a secret that may be out of date, then a password or md5 answer is
@@ -89,27 +94,14 @@ bool client::check_anew() {
     send(node_.lookup, doubt_user{lookup_wish(true)});
     return false;
   }
-  login_->busy = true;
-  request(node_.lookup, caf::infinite, lookup_wish(true))
-      .then([this](found_user& found) { checked_anew(found); },
-            [this](caf::error&) { fail(protocol::error_code::internal, {"the look-up of the user failed"}); });
+  ask_database(true, &client::checked_anew);
   return true;
 }
 
-void client::checked_anew(found_user& found) {
-  if (step_ != client_step::authenticating) return;
-  login_->busy = false;
-  if (found.outcome == lookup_outcome::failed) return fail(protocol::error_code::lookup_failed, {user_});
-  std::vector<std::string> secrets;
-  if (!found.secret.empty()) {
-    node_.credentials.remember(login_->tenant->name, user_, found.secret);
-    secrets.push_back(std::move(found.secret));
-  }
+void client::checked_anew(found_user&, std::vector<std::string> secrets) {
   make_auth(std::move(secrets), login_->proof);
   login_->auth->begin(); // it has been asked already
   auth_step(login_->auth->answer(login_->answer));
-  use_input();
-  read_later();
 }
 
 } // namespace pg_edge::actors
