@@ -17,6 +17,8 @@ std::string type_name() {
     return "integer";
   else if constexpr (std::is_same_v<T, duration>)
     return "time span";
+  else if constexpr (std::is_same_v<T, byte_size>)
+    return "memory";
   else if constexpr (std::is_same_v<T, std::string>)
     return "text";
   else if constexpr (std::is_same_v<T, std::vector<std::string>>)
@@ -54,6 +56,9 @@ std::string toml_text(const setting_row& row, int value) {
 }
 std::string toml_text(const setting_row& row, duration) {
   return global_text(row, {});
+}
+std::string toml_text(const setting_row&, byte_size value) {
+  return value.bytes == 0 ? "0" : toml_quoted(value_text(value));
 }
 std::string toml_text(const setting_row&, const std::string& value) {
   return toml_quoted(value);

@@ -31,6 +31,8 @@ void resolve_sizes(pool_settings& out, const settings& all, const levels& narrow
   out.max_tenant_connections = narrow.pick(&overrides::max_tenant_connections, all.max_tenant_connections);
   out.max_db_connections = narrow.pick(&overrides::max_db_connections, all.max_db_connections);
   out.max_user_connections = narrow.pick(&overrides::max_user_connections, all.max_user_connections);
+  out.max_tenant_pools = narrow.pick(&overrides::max_tenant_pools, all.max_tenant_pools);
+  out.max_waiting_clients = narrow.pick(&overrides::max_waiting_clients, all.max_waiting_clients);
 }
 
 void resolve_timeouts(pool_settings& out, const settings& all, const levels& narrow, const database& target) {

@@ -20,6 +20,8 @@ struct pool_settings {
   int max_tenant_connections = 0; // these three hold over several pools; 0: no limit
   int max_db_connections = 0;
   int max_user_connections = 0;
+  int max_tenant_pools = 0; // these two: 0: no limit
+  int max_waiting_clients = 0;
 
   duration query_wait_timeout{};
   duration query_wait_notify{};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -30,6 +31,12 @@ enum class host_balance { disable, round_robin };
 
 /// Every time span in the settings. Zero means "off" wherever pgbouncer says so.
 using duration = std::chrono::microseconds;
+
+/// An amount of memory. Zero means "no limit".
+struct byte_size {
+  std::uint64_t bytes = 0;
+  friend auto operator<=>(const byte_size&, const byte_size&) = default;
+};
 
 /// The name of the tenant that `[databases]` and `[users]` belong to.
 inline constexpr std::string_view default_tenant_name = "default";
@@ -84,6 +91,8 @@ struct overrides {
   std::optional<int> max_db_client_connections;
   std::optional<int> max_user_connections;
   std::optional<int> max_user_client_connections;
+  std::optional<int> max_tenant_pools;
+  std::optional<int> max_waiting_clients;
   std::optional<config::auth_type> auth_type;
   std::optional<std::string> auth_user;
   std::optional<std::string> auth_query;
@@ -196,6 +205,11 @@ struct settings {
   int max_db_client_connections = 0;
   int max_user_connections = 0;
   int max_user_client_connections = 0;
+  int max_tenant_pools = 0;
+  int max_waiting_clients = 0;
+  int max_client_statements = 10'000; // prepared by protocol; 0: no limit
+  byte_size max_client_memory{64ULL * 1024 * 1024};
+  byte_size memory_limit;
   std::string login_notify_message; // empty: none
   host_balance load_balance_hosts = host_balance::round_robin;
 
@@ -208,6 +222,10 @@ struct settings {
   duration server_idle_timeout = std::chrono::seconds{600};
   duration server_connect_timeout = std::chrono::seconds{15};
   duration server_login_retry = std::chrono::seconds{15};
+  int max_server_logins = 16; // to one address at a time; 0: no limit
+  duration dns_max_ttl = std::chrono::seconds{15};
+  duration dns_nxdomain_ttl = std::chrono::seconds{15};
+  std::string resolv_conf; // empty: the system's
   bool server_allow_cleartext = false;
   bool server_fast_close = false;
 
@@ -222,6 +240,7 @@ struct settings {
   duration cancel_wait_timeout = std::chrono::seconds{10};
   duration autodb_idle_timeout = std::chrono::seconds{3600};
   duration pool_idle_timeout{0};
+  duration suspend_timeout = std::chrono::seconds{10};
 
   // -- authentication -----------------------------------------------------------------------------------------------
   config::auth_type auth_type = config::auth_type::md5;
@@ -239,6 +258,7 @@ struct settings {
   duration auth_cache_time = std::chrono::seconds{60};
   int auth_failure_limit = 10; // 0: no limit
   duration auth_failure_window = std::chrono::seconds{60};
+  std::string auth_pam_service = "pgbouncer";
   std::string mock_authentication_nonce; // empty: made from the machine's identity
 
   // -- TLS ----------------------------------------------------------------------------------------------------------

@@ -250,6 +250,23 @@ bool value_reader::read(const toml_entry& entry, const setting_row& row, duratio
   return true;
 }
 
+bool value_reader::read(const toml_entry& entry, const setting_row&, byte_size& out) {
+  std::optional<byte_size> value;
+  if (const auto* integer = std::get_if<std::int64_t>(&entry.node.value)) {
+    if (*integer >= 0) value = byte_size{static_cast<std::uint64_t>(*integer)};
+  } else if (text_of(entry.node) != nullptr) {
+    std::string text;
+    if (!read_text(entry, text)) return false;
+    value = parse_byte_size(text);
+  } else {
+    return wrong_type(entry, "an amount of memory such as 1048576 or \"512MB\"");
+  }
+  if (!value.has_value())
+    return fail(entry, "not an amount of memory; write a number of bytes, at least 0, or \"64kB\", \"512MB\", \"8GB\"");
+  out = *value;
+  return true;
+}
+
 // -- enumerations -----------------------------------------------------------------------------------------------------
 
 template <class Enum>

@@ -43,6 +43,7 @@ public:
   bool read(const toml_entry& entry, const setting_row& row, int& out);
   bool read(const toml_entry& entry, const setting_row& row, std::uint16_t& out);
   bool read(const toml_entry& entry, const setting_row& row, duration& out);
+  bool read(const toml_entry& entry, const setting_row& row, byte_size& out);
   bool read(const toml_entry& entry, const setting_row& row, std::string& out);
   bool read(const toml_entry& entry, const setting_row& row, std::vector<std::string>& out);
   bool read(const toml_entry& entry, const setting_row& row, pool_mode& out);

@@ -40,6 +40,15 @@ constexpr time_unit time_units[] = {
     {"d", std::chrono::hours{24}},
 };
 
+/// The largest first; kB as Postgres writes it.
+struct byte_unit {
+  std::string_view name;
+  std::uint64_t bytes;
+};
+constexpr byte_unit byte_units[] = {
+    {"TB", 1ULL << 40}, {"GB", 1ULL << 30}, {"MB", 1ULL << 20}, {"kB", 1ULL << 10}, {"B", 1}, {"", 1},
+};
+
 template <class Enum>
 std::string_view name_of(Enum value) {
   for (const auto& row : names_of(value))
@@ -110,6 +119,18 @@ std::optional<duration> parse_duration(std::string_view text, duration plain_uni
   return std::nullopt;
 }
 
+std::optional<byte_size> parse_byte_size(std::string_view text) {
+  text = trim(text);
+  std::uint64_t count = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc{}) return std::nullopt;
+  const auto unit = trim(text.substr(static_cast<std::size_t>(rest - text.data())));
+  for (const auto& row : byte_units)
+    if (row.name == unit && count <= std::numeric_limits<std::int64_t>::max() / row.bytes)
+      return byte_size{count * row.bytes};
+  return std::nullopt;
+}
+
 std::optional<std::int64_t> parse_integer(std::string_view text, int base) {
   text = trim(text);
   std::int64_t value = 0;
@@ -168,6 +189,13 @@ std::string value_text(duration value) {
     out.erase(out.find_last_not_of('0') + 1);
   }
   return out;
+}
+
+std::string value_text(byte_size value) {
+  for (const auto& row : byte_units)
+    if (value.bytes != 0 && row.bytes > 1 && value.bytes % row.bytes == 0)
+      return std::to_string(value.bytes / row.bytes) + std::string{row.name};
+  return std::to_string(value.bytes);
 }
 
 std::string value_text(const std::vector<std::string>& value) {

@@ -52,6 +52,9 @@ std::optional<duration> parse_duration(std::string_view text, duration plain_uni
 /// A number of `plain_unit`s; nullopt when negative, not finite or too long.
 std::optional<duration> to_duration(double count, duration plain_unit = std::chrono::seconds{1});
 
+/// "64kB", "512MB", "8GB", "1TB" (powers of 1024), or a plain number of bytes. nullopt: not an amount of memory.
+std::optional<byte_size> parse_byte_size(std::string_view text);
+
 std::optional<std::int64_t> parse_integer(std::string_view text, int base = 10);
 
 /// 0/1, true/false, yes/no, on/off.
@@ -66,6 +69,7 @@ std::string_view trim(std::string_view text);
 std::string value_text(bool value);
 std::string value_text(int value);
 std::string value_text(duration value);
+std::string value_text(byte_size value);
 std::string value_text(const std::string& value);
 std::string value_text(const std::vector<std::string>& value);
 std::string value_text(pool_mode value);

@@ -12,6 +12,9 @@ namespace {
 void alter(bool& value) {
   value = !value;
 }
+void alter(byte_size& value) {
+  value.bytes += 1;
+}
 void alter(int& value) {
   --value;
 }

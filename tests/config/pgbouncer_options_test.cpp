@@ -101,10 +101,10 @@ constexpr option options[] = {
     {in_global, "client_login_timeout", "30", "30"},
     {in_global, "autodb_idle_timeout", "60", "60"},
     {in_global, "pool_idle_timeout", "61", "61"},
-    {in_global, "dns_max_ttl", "15", nothing},
-    {in_global, "dns_nxdomain_ttl", "15", nothing},
+    {in_global, "dns_max_ttl", "16", "16"},
+    {in_global, "dns_nxdomain_ttl", "16", "16"},
     {in_global, "dns_zone_check_period", "1", nothing},
-    {in_global, "resolv_conf", "/etc/resolv.conf", nothing},
+    {in_global, "resolv_conf", "f", "/etc/pgbouncer/f"},
     {in_global, "query_wait_notify", "9", "9"},
     {in_global, "login_notify_message", "hello", "hello"},
     {in_global, "query_timeout", "60", "60"},
@@ -113,7 +113,7 @@ constexpr option options[] = {
     {in_global, "client_idle_timeout", "60", "60"},
     {in_global, "idle_transaction_timeout", "60", "60"},
     {in_global, "transaction_timeout", "60", "60"},
-    {in_global, "suspend_timeout", "5", nothing},
+    {in_global, "suspend_timeout", "5", "5"},
     // -- TLS --
     {in_global, "client_tls_sslmode", "require", "require", "client_tls_cert_file = f\nclient_tls_key_file = f\n"},
     {in_global, "client_tls_key_file", "f", "/etc/pgbouncer/f", "client_tls_cert_file = f\n"},
@@ -300,7 +300,10 @@ BOOST_AUTO_TEST_CASE(the_list_is_whole) {
   const std::set<std::string_view> ours = {
       "reactors",           "server_allow_cleartext", "auth_cache_time",
       "auth_failure_limit", "auth_failure_window",    "mock_authentication_nonce",
-      "load_balance_hosts", "max_tenant_connections", "max_tenant_client_connections"};
+      "load_balance_hosts", "max_tenant_connections", "max_tenant_client_connections",
+      "max_tenant_pools",   "max_waiting_clients",    "max_client_statements",
+      "max_client_memory",  "memory_limit",           "max_server_logins",
+      "auth_pam_service"};
   for (const auto& row : setting_rows())
     if ((row.sections & in_global) != 0 && !ours.contains(row.name)) BOOST_TEST(names.contains(row.name), row.name);
 }

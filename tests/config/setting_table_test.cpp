@@ -17,7 +17,7 @@ constexpr std::pair<section, const char*> places[] = {
     {in_user, "[users.u]\n"},   {in_listener, "[listeners.l]\n"},
 };
 
-enum class kind { boolean, integer, time_span, text, list, names, other };
+enum class kind { boolean, integer, time_span, memory, text, list, names, other };
 
 kind kind_of(const setting_row& row) {
   const auto look = [](auto member) {
@@ -29,6 +29,7 @@ kind kind_of(const setting_row& row) {
             (int listener::*){}))
       return kind::integer;
     if (has((duration settings::*){}, (std::optional<duration> overrides::*){})) return kind::time_span;
+    if (has((byte_size settings::*){})) return kind::memory;
     if (has((std::string settings::*){}, (std::optional<std::string> overrides::*){}, (std::string database::*){},
             (std::optional<std::string> database::*){}, (std::string tenant::*){}, (std::string listener::*){},
             (std::optional<std::string> listener::*){}))
@@ -162,7 +163,14 @@ BOOST_AUTO_TEST_CASE(defaults_are_pgbouncers) {
       {"load_balance_hosts", "round-robin"},
       {"reserve_pool_timeout", "5"},
       {"auth_query", settings{}.auth_query},
-      {"auth_cache_time", "60"}, // this and the next two are ours
+      {"dns_max_ttl", "15"},
+      {"dns_nxdomain_ttl", "15"},
+      {"suspend_timeout", "10"},
+      {"auth_pam_service", "pgbouncer"},
+      {"max_server_logins", "16"}, // this and those below are ours
+      {"max_client_statements", "10000"},
+      {"max_client_memory", "64MB"},
+      {"auth_cache_time", "60"},
       {"auth_failure_limit", "10"},
       {"auth_failure_window", "60"},
   };
@@ -222,6 +230,23 @@ BOOST_AUTO_TEST_CASE(every_duration_takes_seconds_and_units) {
     BOOST_TEST(contains(errors_of("[pg_edge]\n" + std::string{row.name} + " = nan\n"), "2: " + std::string{row.name}));
     BOOST_TEST(
         contains(errors_of("[pg_edge]\n" + std::string{row.name} + " = 1e300\n"), "2: " + std::string{row.name}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_amount_of_memory_takes_bytes_and_units) {
+  for (const auto& row : setting_rows()) {
+    if (kind_of(row) != kind::memory) continue;
+    const std::string key{row.name};
+    const auto shown = [&](const std::string& value) {
+      return global_text(row, loaded("[pg_edge]\n" + key + " = " + value + '\n'));
+    };
+    BOOST_TEST(shown("0") == "0");
+    BOOST_TEST(shown("1000") == "1000");
+    BOOST_TEST(shown("65536") == "64kB");
+    BOOST_TEST(shown("\"8 GB\"") == "8GB");
+    BOOST_TEST(shown("\"3TB\"") == "3TB");
+    for (const auto* wrong : {"-1", "\"\"", "\"8gb\"", "\"-1\"", "\"1.5GB\"", "\"99999999TB\""})
+      BOOST_TEST(contains(errors_of("[pg_edge]\n" + key + " = " + wrong + '\n'), "2: " + key), wrong);
   }
 }
 
