@@ -22,7 +22,7 @@ caf::behavior canceller::make_behavior() {
   }
   await_connect();
   if (!watch()) finish(false);
-  return {[](const close_server&) {}};
+  return {[this](const close_server&) { finish(false); }};
 }
 
 void canceller::on_exit() {

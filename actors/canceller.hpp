@@ -1,5 +1,6 @@
 // A connection to Postgres whose only purpose is one CancelRequest. It lives until Postgres closes it, because only
-// then the signal has been sent and the server may serve somebody else without being hit.
+// then the signal has been sent and the server may serve somebody else without being hit. close_server ends it: its
+// target is gone, and the pid may soon be another's.
 #pragma once
 
 #include "actors/connection.hpp"

@@ -164,7 +164,7 @@ private:
   std::size_t relay(protocol::bytes_view in);
   std::size_t read_console(protocol::bytes_view in);
   void take_console_reply(const console_reply& message);
-  void check_out_server();
+  void check_out_server(bool again = false);
   void take_grant(const granted& message);
   void take_refusal(const check_out_refused& message);
   void out_of_queue();

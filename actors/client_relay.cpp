@@ -53,11 +53,12 @@ void client::note_query_began() {
 // -- a server, and back
 // ----------------------------------------------------------------------------------------------------
 
-void client::check_out_server() {
+/// `again`: the server it was given was lost before anything was sent to it; the place in the queue is kept.
+void client::check_out_server(bool again) {
   set_step(client_step::waiting);
-  wait_began_ = home().now();
+  if (!again) wait_began_ = home().now();
   ++epoch_;
-  send(share_ref_, check_out{self_ptr(), epoch_, replication_});
+  send(share_ref_, check_out{self_ptr(), epoch_, replication_, wait_began_});
 }
 
 void client::take_grant(const granted& message) {
@@ -66,7 +67,7 @@ void client::take_grant(const granted& message) {
     given->release(false); // it came too late: nobody has used it
     return out_of_queue();
   }
-  if (!given->link(*this)) return check_out_server(); // lost on the way
+  if (!given->link(*this)) return check_out_server(true); // lost on the way
   server_ = given;
   server_ref_ = message.server;
   link_began_ = home().now();
@@ -178,7 +179,7 @@ void client::server_lost(const std::string& why, protocol::error_code when_doubt
   const bool doubtful = !state.owed.empty() || state.transaction_status != 'I' || session_.in_batch;
   unlink_server();
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
-  if (nothing_sent && !replication_) return check_out_server();
+  if (nothing_sent && !replication_) return check_out_server(true);
   set_step(client_step::idle);
   if (told) return leave("its server was closed: " + why);
   fail(doubtful ? when_doubtful : protocol::error_code::server_lost_idle, {why});

@@ -161,6 +161,18 @@ void connection::read_later() {
   if (watched_ && (readable_ || !in_.empty())) home().again(*this);
 }
 
+/// Most often there is nothing, which costs one system call. More than a few rounds mean that it is alive.
+bool connection::look() {
+  for (int rounds = 0; rounds < 4 && open() && !broken_ && !pumping_; ++rounds) {
+    char byte = 0;
+    const ssize_t got = ::recv(socket_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) break;
+    readable_ = true;
+    pump();
+  }
+  return open() && !broken_;
+}
+
 void connection::break_later(std::string why) {
   if (broken_) return;
   broken_ = true;

@@ -62,6 +62,9 @@ protected:
   void use_input();
   /// Reads in the next turn what may be there.
   void read_later();
+  /// Reads at once what has come in, which the reactor may not have been told of yet, and says whether the connection
+  /// is still there. Not for use within on_bytes().
+  bool look();
   /// Fails the connection in the next turn.
   void break_later(std::string why);
 

@@ -288,6 +288,7 @@ struct check_out {
   caf::strong_actor_ptr client;
   std::uint32_t epoch = 0;
   bool replication = false; // a connection of its own, made with the client's start-up packet
+  std::chrono::steady_clock::time_point since{}; // it waits; longer ago if the server it was given was lost unused
 };
 /// It does not want one any more: told `abandoned`, unless `granted` or `check_out_refused` is on its way.
 struct abandon {
@@ -306,11 +307,17 @@ struct server_ready {
 struct server_closing {
   caf::strong_actor_ptr server;
 };
-/// Postgres has closed its side. `error`: what a failed login was answered, a whole ErrorResponse.
+/// A login has failed. `server_gone` follows at once if there was no connection, else with Postgres's EOF. `error`: a
+/// whole ErrorResponse for who waits for it; `where`, `reason`: of the last address tried.
+struct server_refused {
+  caf::strong_actor_ptr server;
+  protocol::bytes error;
+  std::string where, reason;
+  bool reached = false; // somebody was there and said no; else nothing is known of the server
+};
+/// Postgres has closed its side, or there never was one.
 struct server_gone {
   caf::strong_actor_ptr server;
-  bool failed_login = false;
-  protocol::bytes error;
 };
 /// A server that was on another reactor is here now.
 struct server_arrived {
@@ -323,6 +330,8 @@ struct want_cancel {
 struct cancel_over {};
 /// The steward's settings changed.
 struct share_settings {};
+/// A login to a server may begin now, or may have become possible. See login_gates.
+struct login_turn {};
 /// A limit over several pools: a server may be opened now, or one has to be closed for another pool.
 struct limits_moved {};
 /// To a share, through tenants and stewards: end every client, at once or with its transaction.
@@ -476,11 +485,13 @@ PG_EDGE_LOCAL_MESSAGE(abandon)
 PG_EDGE_LOCAL_MESSAGE(check_in)
 PG_EDGE_LOCAL_MESSAGE(server_ready)
 PG_EDGE_LOCAL_MESSAGE(server_closing)
+PG_EDGE_LOCAL_MESSAGE(server_refused)
 PG_EDGE_LOCAL_MESSAGE(server_gone)
 PG_EDGE_LOCAL_MESSAGE(server_arrived)
 PG_EDGE_LOCAL_MESSAGE(want_cancel)
 PG_EDGE_LOCAL_MESSAGE(cancel_over)
 PG_EDGE_LOCAL_MESSAGE(share_settings)
+PG_EDGE_LOCAL_MESSAGE(login_turn)
 PG_EDGE_LOCAL_MESSAGE(limits_moved)
 PG_EDGE_LOCAL_MESSAGE(end_clients)
 PG_EDGE_LOCAL_MESSAGE(connect_server)

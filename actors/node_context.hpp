@@ -6,6 +6,7 @@
 #include "actors/client_limits.hpp"
 #include "actors/credentials.hpp"
 #include "actors/key_deriver.hpp"
+#include "actors/login_gates.hpp"
 #include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
 #include "actors/reactor.hpp"
@@ -58,6 +59,7 @@ public:
   node_actor node;
   cancel_registry cancels;
   server_limits limits;                  // over several pools of a tenant
+  login_gates logins;                    // under way to servers
   actors::credentials credentials;       // of users whose secrets the file does not tell
   client_seats seats;                    // who counts in which limit of clients
   login_throttle throttle;               // failed logins

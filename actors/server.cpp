@@ -55,6 +55,7 @@ caf::behavior server::make_behavior() {
 
 void server::on_exit() {
   attempt_.reset();
+  ending_.reset();
   close_socket();
   client_ = nullptr;
   client_ref_ = nullptr;
@@ -72,6 +73,12 @@ void server::assign() {
 
 bool server::link(class client& to) {
   if (step_ != server_step::assigned) return false;
+  // One that rested may have been closed meanwhile; its client's statement must not be the first to find out.
+  const bool rested = idle_since_ != home().now();
+  if (rested && (!look() || step_ != server_step::assigned || session_.fatal_seen)) {
+    close_gracefully("the server closed the connection while it was idle");
+    return false;
+  }
   client_ = &to;
   client_ref_ = caf::actor_cast<caf::strong_actor_ptr>(&to);
   return true;
@@ -144,6 +151,10 @@ std::size_t server::relay(protocol::bytes_view in) {
     if (client_ != nullptr && whose != nullptr) client_->write(to_client);
     to_client.clear();
     write(to_server);
+    if (session_.fatal_seen && step_ == server_step::idle) {
+      close_gracefully("the server ends the connection");
+      return in.size();
+    }
     if (result.broken) {
       close_now(result.reason, protocol::error_code::server_protocol);
       return in.size();
@@ -283,78 +294,6 @@ void server::on_arrival() {
   set_step(server_step::idle);
   if (!watch()) return gone("out of descriptors while moving");
   send(share_, server_arrived{self_ptr()});
-}
-
-// -- the end
-// -------------------------------------------------------------------------------------------------------------
-
-void server::tell_closing() {
-  if (told_closing_) return;
-  told_closing_ = true;
-  send(share_, server_closing{self_ptr()});
-}
-
-void server::close_gracefully(std::string why) {
-  if (step_ == server_step::closing || step_ == server_step::gone) return;
-  if (step_ == server_step::moving) { // it cannot be watched here any more; the new share will be told by its EOF
-    socket_.shutdown_write();
-    return;
-  }
-  const bool never_began = step_ == server_step::resolving || step_ == server_step::connecting;
-  close_reason_ = why;
-  if (never_began) return gone(std::move(why));
-  protocol::bytes bye;
-  append(bye, protocol::terminate{});
-  write(bye);
-  set_step(server_step::closing);
-  client_ = nullptr;
-  client_ref_ = nullptr;
-  attempt_.reset();
-  if (open()) socket_.shutdown_write();
-  tell_closing();
-  read_later();
-}
-
-/// The client is told, and the server closed: nothing it says can be trusted any more.
-void server::close_now(std::string why, protocol::error_code when_doubtful) {
-  class client* whose = client_;
-  const caf::strong_actor_ptr alive = client_ref_;
-  client_ = nullptr;
-  if (whose != nullptr) whose->server_lost(why, when_doubtful);
-  client_ref_ = nullptr;
-  close_gracefully(std::move(why));
-}
-
-void server::drop(std::string why) {
-  client_ = nullptr;
-  client_ref_ = nullptr;
-  close_gracefully(std::move(why));
-}
-
-void server::on_lost(std::string why) {
-  if (attempt_ && step_ != server_step::closing && step_ != server_step::connect_query) {
-    if (step_ == server_step::connecting || step_ == server_step::asking_tls || step_ == server_step::handshaking)
-      return fail_attempt(why.empty() ? "the server closed the connection" : std::move(why));
-    return login_failed(why.empty() ? "the server closed the connection during login" : std::move(why), {});
-  }
-  class client* whose = client_;
-  const caf::strong_actor_ptr alive = client_ref_;
-  client_ = nullptr;
-  if (whose != nullptr) whose->server_lost(why.empty() ? "the server closed the connection" : why);
-  client_ref_ = nullptr;
-  gone(!close_reason_.empty() ? close_reason_ : why.empty() ? "the server closed the connection" : std::move(why));
-}
-
-/// Postgres has closed its side, or never had one: the permit is free.
-void server::gone(std::string why) {
-  if (step_ == server_step::gone) return;
-  set_step(server_step::gone);
-  log_own(level::info, log_event::server_closed, field("pid", process_id_), field("reason", why));
-  plan_.slot.reset();
-  send(share_, server_gone{self_ptr(), false, {}});
-  close_socket();
-  attempt_.reset();
-  quit();
 }
 
 // -- for SHOW

@@ -8,6 +8,7 @@
 //   assigned -- release() --> (awaiting_cancels) --> (rolling_back) --> (resetting) -'               assigned
 //      |                                                                                    (checking, restoring)
 //      '--- anything doubtful ---> closing -- EOF --> gone
+//                                     '-- what runs there is cancelled again and again meanwhile (server_closing.cpp)
 #pragma once
 
 #include "actors/connection.hpp"
@@ -86,7 +87,7 @@ public:
 
   /// The share hands it out: it waits for its client.
   void assign();
-  /// The client takes it: false if the connection was lost meanwhile.
+  /// The client takes it: false if the connection was lost meanwhile, as far as anybody on this machine can know.
   bool link(class client& to);
   /// Makes it fit for its client; client::server_prepared() is called when it is, perhaps before this returns.
   void prepare();
@@ -148,6 +149,8 @@ private:
   void derive();
   void logged_in();
   void login_failed(std::string why, protocol::bytes error);
+  void lost_during_login(std::string why);
+  void refused(std::string why, protocol::bytes error, bool reached);
   void on_connect_timeout();
 
   // server.cpp
@@ -158,9 +161,14 @@ private:
   void restore();
   void go_on_releasing();
   void finish_release();
+
+  // server_closing.cpp: from the first thought of it to Postgres's EOF
   void close_now(std::string why, protocol::error_code when_doubtful = protocol::error_code::server_lost);
   void gone(std::string why);
   void tell_closing();
+  void await_end(config::duration at_most);
+  void while_closing();
+  bool cancel_again(clock::time_point now);
   void set_step(server_step now) { step_ = now; }
   void note_cancel_sent(bool sent);
   /// A line of the log about this server.
@@ -191,12 +199,22 @@ private:
     std::vector<server_address> addresses;
     std::size_t next_address = 0;
     std::unique_ptr<protocol::server_login> login;
-    std::string last_error;
+    std::string last_where, last_error;
     bool with_tls = false; // the second try of sslmode=allow
     timer deadline;
     explicit attempt(server& owner);
   };
   std::unique_ptr<attempt> attempt_;
+
+  struct ending { // what only a server needs that is closing
+    clock::time_point began{}, give_up_at{}, cancel_at{};
+    std::size_t cancels = 0;
+    caf::actor canceller;
+    bool told = false; // the log, that it takes long
+    timer next_look;
+    explicit ending(server& owner) : next_look(timer::calling<&server::while_closing>(owner)) {}
+  };
+  std::unique_ptr<ending> ending_;
 
   server_address address_;
   std::int32_t process_id_ = 0;

@@ -33,7 +33,7 @@ server::attempt::attempt(server& owner)
 void server::resolve_next() {
   set_step(server_step::resolving);
   if (attempt_->next_host >= plan_.hosts.size())
-    return login_failed(attempt_->last_error.empty() ? "no host to connect to" : attempt_->last_error, {});
+    return refused(attempt_->last_error.empty() ? "no host to connect to" : attempt_->last_error, {}, false);
   const std::string host = plan_.hosts[attempt_->next_host++];
   const std::uint16_t port = attempt_->settings->port;
   if (auto literal = literal_address(host, port)) return try_addresses({{*literal}, {}});
@@ -47,6 +47,7 @@ void server::resolve_next() {
 void server::try_addresses(resolved_host found) {
   if (!attempt_ || step_ != server_step::resolving) return; // given up meanwhile
   if (found.addresses.empty()) {
+    attempt_->last_where = plan_.hosts[attempt_->next_host - 1] + ":" + std::to_string(attempt_->settings->port);
     attempt_->last_error = std::move(found.error);
     return resolve_next();
   }
@@ -82,7 +83,8 @@ void server::fail_attempt(std::string why) {
   close_socket();
   in_.clear();
   out_.clear();
-  attempt_->last_error = address_.host + ":" + std::to_string(address_.port) + ": " + why;
+  attempt_->last_where = address_.host + ":" + std::to_string(address_.port);
+  attempt_->last_error = std::move(why);
   attempt_->with_tls = false;
   connect_next();
 }
@@ -261,34 +263,54 @@ void server::logged_in() {
   send(share_, server_ready{self_ptr()});
 }
 
+/// The server said no, or cannot be logged in to as it is.
 void server::login_failed(std::string why, protocol::bytes error) {
+  refused(std::move(why), std::move(error), true);
+}
+
+/// The connection was lost before the login was done.
+void server::lost_during_login(std::string why) {
+  const bool before_session =
+      step_ == server_step::connecting || step_ == server_step::asking_tls || step_ == server_step::handshaking;
+  if (before_session) return fail_attempt(why.empty() ? "the server closed the connection" : std::move(why));
+  close_socket();
+  refused(why.empty() ? "the server closed the connection during login" : std::move(why), {}, false);
+}
+
+/// The share is told at once. Postgres may have forked a process for this login: unless the connection is closed
+/// already, or never was one, the permit is free when Postgres has closed its side too, which is bounded since a peer
+/// that never answers may not be Postgres at all. `error`: what it said, without the head of the message.
+void server::refused(std::string why, protocol::bytes error, bool reached) {
   if (step_ == server_step::closing || step_ == server_step::gone) return;
-  log_own(level::warning, log_event::server_login_failed, field("host", address_.host), field("port", address_.port),
-          field("reason", why));
-  const std::string where = address_.host + ":" + std::to_string(address_.port);
+  const bool none = !attempt_->last_where.empty() && step_ == server_step::resolving;
+  const std::string where = none ? attempt_->last_where : address_.host + ":" + std::to_string(address_.port);
+  log_own(level::debug, log_event::server_login_failed, field("address", where), field("reason", why));
   protocol::bytes answer;
   if (error.empty()) {
-    const bool met = step_ == server_step::logging_in || step_ == server_step::connect_query;
-    answer = protocol::make_error(
-        met ? protocol::error_code::server_login_failed : protocol::error_code::server_connect_failed, {where, why});
+    answer = protocol::make_error(protocol::error_code::server_connect_failed, {where, why});
   } else { // the server's own words
     protocol::put_u8(answer, 'E');
     protocol::put_u32(answer, static_cast<std::uint32_t>(error.size() + 4));
     answer += error;
   }
-  set_step(server_step::gone);
-  plan_.slot.reset();
-  send(share_, server_gone{self_ptr(), true, std::move(answer)});
+  send(share_, server_refused{self_ptr(), std::move(answer), where, why, reached});
+  close_reason_ = std::move(why);
+  const auto limit = attempt_->settings->server_connect_timeout;
+  const bool accepted = open() && step_ != server_step::connecting && step_ != server_step::resolving;
   attempt_.reset();
-  close_socket();
-  quit();
+  told_closing_ = true; // server_refused says it
+  if (!accepted) return gone(close_reason_);
+  set_step(server_step::closing);
+  socket_.shutdown_write();
+  await_end(limit);
+  read_later();
 }
 
 void server::on_connect_timeout() {
   if (!attempt_) return;
   const auto limit = std::chrono::duration_cast<std::chrono::seconds>(attempt_->settings->server_connect_timeout);
-  login_failed(
-      "server_connect_timeout (" + std::to_string(limit.count()) + " s) while " + std::string(to_string(step_)), {});
+  refused("server_connect_timeout (" + std::to_string(limit.count()) + " s) while " + std::string(to_string(step_)), {},
+          false);
 }
 
 } // namespace pg_edge::actors

@@ -47,6 +47,7 @@ share::share(caf::actor_config& config, reactor& home, node_context& node, pool_
 }
 
 caf::behavior share::make_behavior() {
+  take_seats();
   seat_ = node_.limits.join(pool_->name.tenant, pool_->name.database, pool_->name.user, maxima_of(*pool_->settings()),
                             address());
   on_settings();
@@ -57,6 +58,7 @@ caf::behavior share::make_behavior() {
       [this](const share_order& message) { on_order(message); },
       [this](const server_ready& message) { on_ready(message); },
       [this](const server_closing& message) { on_closing(message); },
+      [this](const server_refused& message) { on_refused(message); },
       [this](const server_gone& message) { on_gone(message); },
       [this](const server_arrived& message) { on_arrived(message); },
       [this](const attach_client& message) { on_attach(message); },
@@ -65,6 +67,7 @@ caf::behavior share::make_behavior() {
       [this](const cancel_over&) { on_cancel_over(); },
       [this](const share_settings&) { on_settings(); },
       [this](const limits_moved&) { on_limits_moved(); },
+      [this](const login_turn&) { on_login_turn(); },
       [this](const end_clients& message) { on_end_clients(message); },
       [this](const take_snapshot& message) { return snapshot(message); },
   };
@@ -83,6 +86,8 @@ void share::on_exit() {
   waiting_.clear();
   carried_.clear();
   cancel_queue_.clear();
+  slot_.reset();
+  logins_.reset();
   if (seat_) seat_->leave();
   seat_ = nullptr;
   steward_ = nullptr;
@@ -128,7 +133,7 @@ void share::act() {
       break;
     }
   }
-  if (!opening_refused || home().now() < retry_at_) seat_->withdraw();
+  if (!opening_refused || !may_log_in()) withdraw();
   seat_->note_idle(idle_.empty() ? std::nullopt : std::optional(idle_.front()->idle_since()));
   if (const auto report = permits_.take_report()) {
     share_report message{*report, {}};
@@ -184,13 +189,18 @@ void share::grant(queue::iterator to, server& what) {
 /// A server for a client may have to wait for one of another pool, see server_limits; one for min_pool_size is not
 /// worth that. Returns whether one was opened.
 bool share::try_to_open() {
-  if (home().now() < retry_at_) return false;
-  if (seat_->asked() && home().now() < ask_again_at_) return false;
-  const bool for_a_client = waiters_.size() > permits_.count(server_state::opening);
-  auto slot = for_a_client ? seat_->ask() : seat_->ask_if_spare();
-  ask_again_at_ = slot == nullptr ? home().now() + ask_pause : clock::time_point{};
-  if (slot == nullptr) return false;
-  open_server(std::move(slot));
+  if (!may_log_in()) return false;
+  if (slot_ == nullptr) {
+    if (seat_->asked() && home().now() < ask_again_at_) return false;
+    const bool for_a_client = waiters_.size() > permits_.count(server_state::opening);
+    slot_ = for_a_client ? seat_->ask() : seat_->ask_if_spare();
+    ask_again_at_ = slot_ == nullptr ? home().now() + ask_pause : clock::time_point{};
+    if (slot_ == nullptr) return false;
+  }
+  const auto most = static_cast<std::uint32_t>(std::max(node_.settings()->values->max_server_logins, 0));
+  auto pass = logins_->ask(most, pool_->settings()->server_login_retry);
+  if (pass == nullptr) return false;
+  open_server(std::move(slot_), std::move(pass));
   return true;
 }
 
@@ -203,7 +213,7 @@ void share::pay_limits() {
   }
 }
 
-void share::open_server(std::shared_ptr<server_slot> slot) {
+void share::open_server(std::shared_ptr<server_slot> slot, std::unique_ptr<login_pass> pass) {
   server_plan plan;
   plan.slot = std::move(slot);
   const auto settings = pool_->settings();
@@ -225,7 +235,7 @@ void share::open_server(std::shared_ptr<server_slot> slot) {
   const auto ref = caf::actor_cast<caf::strong_actor_ptr>(made);
   if (dedicated) for_replication->opening = behind<server>(ref);
   permits_.server_moved(server_state::none, server_state::opening);
-  servers_[behind<server>(ref)] = {ref, server_state::opening, false};
+  servers_[behind<server>(ref)] = {ref, server_state::opening, false, std::move(pass)};
 }
 
 /// A permit has to go to another share, and the server with it if it can.
@@ -285,8 +295,11 @@ void share::on_check_out(const check_out& message) {
   if (!lasting_error_.empty() && home().now() < lasting_until_ && permits_.count(server_state::idle) == 0 &&
       permits_.count(server_state::busy) == 0)
     return send(caf::actor_cast<caf::actor>(message.client), check_out_refused{lasting_error_, message.epoch, true});
+  // Behind all who have waited longer; it may have waited before, for a server that was lost on the way to it.
+  const auto before =
+      std::find_if(waiters_.rbegin(), waiters_.rend(), [&](const waiter& one) { return one.since <= message.since; });
   const auto place = waiters_.insert(
-      waiters_.end(), waiter{message.client, who, message.epoch, home().now(), message.replication, false, nullptr});
+      before.base(), waiter{message.client, who, message.epoch, message.since, message.replication, false, nullptr});
   waiting_[who] = place;
   act();
 }
@@ -323,6 +336,8 @@ void share::on_check_in(const check_in& message) {
 void share::on_ready(const server_ready& message) {
   server_entry* entry = entry_of(message.server);
   if (entry == nullptr || entry->state != server_state::opening) return;
+  if (entry->pass) entry->pass->answered();
+  entry->pass.reset();
   forget_failure();
   auto& what = *behind<server>(message.server);
   move_state(*entry, server_state::idle);
@@ -355,8 +370,8 @@ void share::on_gone(const server_gone& message) {
   if (found == servers_.end()) return;
   std::erase(idle_, what);
   permits_.server_moved(found->second.state, server_state::none);
+  if (what->process_id() != 0) logins_->note_room();
   servers_.erase(found);
-  if (message.failed_login) login_failed(message.error, what);
   act();
 }
 
@@ -379,7 +394,7 @@ void share::on_order(const share_order& message) {
       continue;
     }
     const auto ref = caf::actor_cast<caf::strong_actor_ptr>(handle);
-    servers_[behind<server>(ref)] = {ref, server_state::idle, true};
+    servers_[behind<server>(ref)] = {ref, server_state::idle, true, nullptr};
     send(handle, adopt_server{caf::actor_cast<caf::actor>(this), &home()});
   }
   act();

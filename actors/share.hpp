@@ -8,6 +8,7 @@
 #pragma once
 
 #include "actors/canceller.hpp"
+#include "actors/login_gates.hpp"
 #include "actors/messages.hpp"
 #include "actors/node_context.hpp"
 #include "actors/pinned_actor.hpp"
@@ -68,7 +69,8 @@ private:
   struct server_entry {
     caf::strong_actor_ptr ref;
     cluster::server_state state = cluster::server_state::opening;
-    bool arriving = false; // carried here and not yet on this reactor
+    bool arriving = false;                 // carried here and not yet on this reactor
+    std::unique_ptr<login_pass> pass = {}; // while it logs in
   };
 
   // -- share.cpp: deciding
@@ -76,7 +78,7 @@ private:
   bool hand_out();
   void grant(queue::iterator to, class server& what);
   bool try_to_open();
-  void open_server(std::shared_ptr<server_slot> slot);
+  void open_server(std::shared_ptr<server_slot> slot, std::unique_ptr<login_pass> pass);
   void pay_limits();
   void give_up();
   queue::iterator first_plain_waiter();
@@ -92,6 +94,7 @@ private:
   void on_check_in(const check_in& message);
   void on_ready(const server_ready& message);
   void on_closing(const server_closing& message);
+  void on_refused(const server_refused& message);
   void on_gone(const server_gone& message);
   void on_arrived(const server_arrived& message);
   void on_attach(const attach_client& message);
@@ -100,18 +103,29 @@ private:
   void on_cancel_over();
   void on_settings();
   void on_limits_moved();
+  void on_login_turn();
   void on_end_clients(const end_clients& message);
 
   // -- share_failures.cpp
+  void take_seats();
+  void withdraw();
+  bool may_log_in() const;
   void forget_failure();
   void look_at_credentials();
-  void login_failed(const protocol::bytes& error, class server* made_for);
+  void login_failed(const server_refused& message, server_entry& entry);
+  void back_off(const server_refused& message, cluster::login_trouble kind);
+  void replace_servers(const std::string& why);
+  void look_for_departure_from(const std::string& where);
+  void look_for_departure();
+  std::string trouble_text() const;
   void refuse_all(const protocol::bytes& error);
   void refuse(queue::iterator whom, const protocol::bytes& error);
 
   // -- share_upkeep.cpp
   void tick();
   void check_waiters(clock::time_point now);
+  void time_out(queue::iterator whom);
+  void tell_of_queue(queue::iterator whom);
   void check_servers(clock::time_point now);
   struct limit_text {
     std::string text;  // "pool_size = 20"
@@ -169,8 +183,16 @@ private:
   std::uint32_t cancels_open_ = 0;
   std::deque<caf::strong_actor_ptr> cancel_queue_;
 
-  clock::time_point retry_at_{}; // no new login before
+  std::unique_ptr<login_seat> logins_; // at the address of the pool
+  std::string address_;                // its hosts and port
+  std::shared_ptr<server_slot> slot_;  // kept while the login waits for its turn
+  std::uint64_t departures_ = 0;       // of that address, as far as they have been acted on
+
+  clock::time_point retry_at_{}; // no new login before; of failures that are this pool's own
   std::chrono::milliseconds back_off_{0};
+  std::string last_failure_; // "host:port: reason"; empty: the last login was well
+  clock::time_point failure_said_at_{};
+  std::uint64_t failures_ = 0;    // since the log was told
   protocol::bytes lasting_error_; // the server refuses our login: told to everyone until ...
   clock::time_point lasting_until_{};
   std::uint64_t failed_version_ = 0; // of what was known of the server user then, see credentials::version()

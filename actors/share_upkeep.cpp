@@ -55,6 +55,7 @@ void share::tick() {
   check_servers(now);
   check_reserve(now);
   check_unused(now);
+  look_for_departure();
   act();
   if (!tick_.armed()) arm_tick();
 }
@@ -104,28 +105,42 @@ void share::check_waiters(clock::time_point now) {
     const auto here = place++;
     const config::pool_settings& limits = here->who->limits();
     const auto waited = now - here->since;
-    if (limits.query_wait_timeout.count() > 0 && waited >= limits.query_wait_timeout) {
-      const std::string pool = pool_->name.database + "/" + pool_->name.user;
-      const limit_text in_the_way = limit_in_the_way();
-      const std::string place = config::setting_place(&config::overrides::query_wait_timeout, *node_.settings()->values,
-                                                      pool_->name.tenant, pool_->name.database, here->who->user());
-      if (here->opening != nullptr) close(*here->opening, "query_wait_timeout");
-      refuse(here, protocol::make_error(
-                       protocol::error_code::query_wait_timeout,
-                       {seconds_text(limits.query_wait_timeout), pool, place, in_the_way.text, in_the_way.place}));
-    } else if (!here->notified && limits.query_wait_notify.count() > 0 && waited >= limits.query_wait_notify) {
-      here->notified = true;
-      const limit_text in_the_way = limit_in_the_way();
-      const auto position = std::distance(waiters_.begin(), here) + 1;
-      send(caf::actor_cast<caf::actor>(here->client),
-           wait_notice{protocol::make_notice("No server connection available in the pool at the moment, client being "
-                                             "queued",
-                                             "Its place in the queue is " + std::to_string(position) + " of " +
-                                                 std::to_string(waiters_.size()) + "; servers are limited by " +
-                                                 in_the_way.text + ", set in " + in_the_way.place + "."),
-                       here->epoch});
-    }
+    if (limits.query_wait_timeout.count() > 0 && waited >= limits.query_wait_timeout)
+      time_out(here);
+    else if (!here->notified && limits.query_wait_notify.count() > 0 && waited >= limits.query_wait_notify)
+      tell_of_queue(here);
   }
+}
+
+/// query_wait_timeout, with the reason why no server came: the limit that is reached, or what the server said last.
+void share::time_out(queue::iterator whom) {
+  const std::string pool = pool_->name.database + "/" + pool_->name.user;
+  const std::string seconds = seconds_text(whom->who->limits().query_wait_timeout);
+  const std::string place = config::setting_place(&config::overrides::query_wait_timeout, *node_.settings()->values,
+                                                  pool_->name.tenant, pool_->name.database, whom->who->user());
+  const std::string trouble = trouble_text();
+  const limit_text in_the_way = limit_in_the_way();
+  if (whom->opening != nullptr) close(*whom->opening, "query_wait_timeout");
+  using protocol::error_code;
+  refuse(whom, trouble.empty()
+                   ? protocol::make_error(error_code::query_wait_timeout,
+                                          {seconds, pool, place, in_the_way.text, in_the_way.place})
+                   : protocol::make_error(error_code::query_wait_timeout_away, {seconds, pool, place, trouble}));
+}
+
+void share::tell_of_queue(queue::iterator whom) {
+  whom->notified = true;
+  const auto position = std::distance(waiters_.begin(), whom) + 1;
+  const std::string trouble = trouble_text();
+  const limit_text in_the_way = limit_in_the_way();
+  const std::string why = trouble.empty() ? "servers are limited by " + in_the_way.text + ", set in " + in_the_way.place
+                                          : "no further connection to the server can be opened, " + trouble;
+  send(
+      caf::actor_cast<caf::actor>(whom->client),
+      wait_notice{protocol::make_notice("No server connection available in the pool at the moment, client being queued",
+                                        "Its place in the queue is " + std::to_string(position) + " of " +
+                                            std::to_string(waiters_.size()) + "; " + why + "."),
+                  whom->epoch});
 }
 
 void share::check_servers(clock::time_point now) {
@@ -185,6 +200,7 @@ void share::on_settings() {
   sharing_rules_.max_message = plain_rules_.max_message =
       static_cast<std::size_t>(node_.settings()->values->max_packet_size);
   const auto parts = pool_->shares.load();
+  take_seats();
   seat_->set_maxima(maxima_of(*settings));
   permits_.set_minimum((static_cast<std::uint32_t>(std::max(settings->min_pool_size, 0)) + parts - 1) / parts);
   limits_.clear();
@@ -197,10 +213,8 @@ void share::on_settings() {
     welcomes_.clear();
     forget_failure();
     for (auto& [what, entry] : servers_)
-      what->reconnect_wanted = true; // those in use finish first
-    const std::deque<server*> idle = idle_;
-    for (server* what : idle)
-      close(*what, "the settings of its target changed");
+      what->reconnect_wanted = true;
+    replace_servers("the settings of its target changed");
   }
   seen_settings_ = settings;
   end_interrupted_sessions();

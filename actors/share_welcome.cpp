@@ -61,7 +61,7 @@ bool share::without_server() const {
 /// Its last login attempt has just failed, for a reason that may pass.
 bool share::server_is_away() const {
   const bool refused = !lasting_error_.empty() && home().now() < lasting_until_;
-  return without_server() && !refused && home().now() < retry_at_;
+  return without_server() && !refused && (home().now() < retry_at_ || logins_->away());
 }
 
 /// Logins that wait for a server only to learn what their session begins with take what is kept instead.

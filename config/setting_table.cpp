@@ -305,7 +305,7 @@ constexpr setting_row rows[] = {
      .global = &s::server_login_retry,
      .override_ = &o::server_login_retry,
      .group = "Servers",
-     .help = "Pause after a failed connection or login to a server before the next attempt."},
+     .help = "How long a refused login to a server is remembered, and the longest pause between two attempts."},
 
     {.name = "max_server_logins",
      .sections = in_global,

@@ -104,6 +104,11 @@ constexpr error_row rows[] = {
      "query_wait_timeout: no server connection of pool {1} became free within {0} s",
      "Nothing was sent to the server. query_wait_timeout is set in {2}; servers are limited by {3}, set in {4}. Look "
      "for long transactions there before raising either."},
+    // What Postgres itself says while it starts or stops. Nothing has reached it, so a retry is safe here too.
+    {query_wait_timeout_away, "query_wait_timeout_away", "57P03", fatal,
+     "query_wait_timeout: no server connection of pool {1} became free within {0} s",
+     "Nothing was sent to the server: no further connection to it can be opened, {3}. query_wait_timeout is set in "
+     "{2}."},
     {canceled_while_waiting, "canceled_while_waiting", "57014", error, "canceling statement due to user request",
      "The statement was still waiting for a server connection; it was not run."},
     {prepared_statement_too_large, "prepared_statement_too_large", "54000", error,

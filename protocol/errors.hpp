@@ -48,6 +48,7 @@ enum class error_code : std::uint8_t {
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
   client_limit,       // the same
   query_wait_timeout, // {0} seconds, {1} the pool, {2} where it is set, {3} limit in the way, {4} where that is set
+  query_wait_timeout_away, // {0} to {2} as query_wait_timeout, {3} why no server can be opened
   canceled_while_waiting,
   prepared_statement_too_large, // {0} bytes, {1} the limit
   names_too_long,               // {0} the limit in bytes

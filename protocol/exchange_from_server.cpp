@@ -134,6 +134,7 @@ void server_side::message(const frame_header& header, bytes_view rest) {
   case 'E':
     return error(header, rest);
   case 'N':
+    note_last_words(header, rest);
     return send_on(header, visible());
   case 'A':
     return send_on(header, true);

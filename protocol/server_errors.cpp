@@ -24,6 +24,13 @@ void server_side::error(const frame_header& header, bytes_view rest) {
   error_in_batch(header, body);
 }
 
+/// Postgres that is stopped at once, or of which a process crashed, says so in a warning and is gone.
+void server_side::note_last_words(const frame_header& header, bytes_view rest) {
+  if (rest.size() < header.total()) return;
+  const bytes_view body = body_of(header, rest);
+  if (error_field(body, 'C').starts_with("57P0")) s_.last_words.assign(error_field(body, 'M'));
+}
+
 /// Everything up to the next Sync will be skipped by the server, so nothing more is owed for it.
 void server_side::error_in_batch(const frame_header& header, bytes_view body) {
   std::size_t sync = 0;

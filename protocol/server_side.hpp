@@ -73,6 +73,7 @@ private:
 
   // -- errors
   void error(const frame_header& header, bytes_view rest);
+  void note_last_words(const frame_header& header, bytes_view rest);
   void error_in_batch(const frame_header& header, bytes_view body);
   void begin_second_try();
   static bool is_unnamed_parse(const owed_reply& reply);

@@ -242,6 +242,7 @@ struct server_session {
   std::vector<std::string> reset_pending;
   bytes own_error;              // body of the ErrorResponse to the pooler's own query
   bool fatal_seen = false;      // the server announced its end in its own words
+  bytes last_words;             // of a notice in which it did so, as Postgres does when it is stopped at once
   bool own_resets_all = false;  // that query contains RESET ALL
   bool pop_after_frame = false; // the reply is complete when the present frame is
   std::uint32_t frame_left = 0; // of the present frame to the client
