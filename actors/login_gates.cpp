@@ -20,6 +20,11 @@ using cluster::login_outcome;
 /// How often the log is told of a server that stays away.
 constexpr gate_time away_line_pause = std::chrono::seconds{60};
 
+/// On a full server a share without any is given room by the others: idle servers so often, busy ones so often. Rarely
+/// enough that logins do not become the work.
+constexpr gate_time give_idle_pause = std::chrono::milliseconds{100};
+constexpr gate_time give_busy_pause = std::chrono::milliseconds{1000};
+
 gate_time now() {
   return std::chrono::duration_cast<gate_time>(std::chrono::steady_clock::now().time_since_epoch());
 }
@@ -43,10 +48,11 @@ void address_logins::spread_news() {
     if (const auto found = seats_.find(id); found != seats_.end()) wake(found->second->share_);
 }
 
-/// The same: whoever found the server full tries again.
+/// The same: whoever found the server full tries again, and if some have nothing at all, they alone.
 void address_logins::wake_full() {
+  const bool some_starve = starving_.load(std::memory_order_relaxed) > 0;
   for (const auto& [id, seat] : seats_)
-    if (seat->full_) wake(seat->share_);
+    if (seat->full_ && (seat->starving_ || !some_starve)) wake(seat->share_);
 }
 
 std::unique_ptr<login_seat> login_gates::join(const std::string& address, caf::actor_addr share) {
@@ -151,14 +157,26 @@ std::string login_seat::trouble() const {
   return address_->gate_.away() ? address_->reason_ : std::string();
 }
 
-void login_seat::wait_for_room(bool on) {
+void login_seat::wait_for_room(bool on, bool starving) {
+  starving = on && starving;
+  if (full_ == on && starving_ == starving) return;
   const guard lock(address_->mutex_);
-  if (full_ == on) return;
-  full_ = on;
-  if (on)
-    address_->full_.fetch_add(1, std::memory_order_relaxed);
-  else
-    address_->full_.fetch_sub(1, std::memory_order_relaxed);
+  const auto count = [](std::atomic<std::uint32_t>& what, bool& is, bool becomes) {
+    if (is != becomes) what.fetch_add(becomes ? 1U : ~0U, std::memory_order_relaxed);
+    is = becomes;
+  };
+  if (starving && address_->starving_.load(std::memory_order_relaxed) == 0) address_->given_at_ = now();
+  count(address_->full_, full_, on);
+  count(address_->starving_, starving_, starving);
+}
+
+bool login_seat::should_give(bool idle) {
+  if (address_->starving_.load(std::memory_order_relaxed) == 0 || starving_) return false;
+  const guard lock(address_->mutex_);
+  const gate_time at = now();
+  if (at - address_->given_at_ < (idle ? give_idle_pause : give_busy_pause)) return false;
+  address_->given_at_ = at;
+  return true;
 }
 
 void login_seat::note_room() {
@@ -168,7 +186,7 @@ void login_seat::note_room() {
 }
 
 void login_seat::note_departure() {
-  address_->departures_.fetch_add(1, std::memory_order_relaxed);
+  address_->departed_at_.store(std::chrono::steady_clock::now().time_since_epoch(), std::memory_order_relaxed);
 }
 
 } // namespace pg_edge::actors

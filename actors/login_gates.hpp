@@ -36,10 +36,12 @@ private:
   cluster::login_gate gate_;
   std::map<cluster::login_gate::member_id, login_seat*> seats_;
   cluster::login_gate::member_id next_id_ = 1;
-  std::string reason_;                       // why it is away
-  cluster::gate_time said_at_{};             // when the log was last told that it is away
-  std::atomic<std::uint32_t> full_{0};       // seats that wait for room there
-  std::atomic<std::uint64_t> departures_{0}; // how often it was found to be shutting down
+  std::string reason_;                     // why it is away
+  cluster::gate_time said_at_{};           // when the log was last told that it is away
+  std::atomic<std::uint32_t> full_{0};     // seats that wait for room there
+  std::atomic<std::uint32_t> starving_{0}; // those of them that have nothing at all
+  cluster::gate_time given_at_{};          // when a seat was last told to give, or nobody starved
+  std::atomic<std::chrono::steady_clock::duration> departed_at_{}; // when it last said that it starts or stops
 };
 
 /// One login under way. Its end without a word means that nothing is known. Any thread.
@@ -82,14 +84,21 @@ public:
   bool away() const;
   /// Why; empty when somebody can.
   std::string trouble() const;
-  /// Says whether the share wants to be woken when a server connection to this address has ended.
-  void wait_for_room(bool on);
+  /// Says whether the share wants to be woken when a server connection to this address has ended. `starving`: it has
+  /// clients that wait, and no server at all.
+  void wait_for_room(bool on, bool starving = false);
   bool waits_for_room() const { return full_; }
+  /// Whether the share should close a server, for another that starves since the server is full: an idle one, or, when
+  /// nobody gives an idle one for long, one that is in use. True for one share at a time.
+  bool should_give(bool idle);
   /// A connection of ours has ended there.
   void note_room();
-  /// Postgres said that it is shutting down while it still had connections of ours.
+  /// Postgres said that it starts or stops.
   void note_departure();
-  std::uint64_t departures() const { return address_->departures_.load(std::memory_order_relaxed); }
+  /// When it last said so, since the clock's epoch.
+  std::chrono::steady_clock::duration departed_at() const {
+    return address_->departed_at_.load(std::memory_order_relaxed);
+  }
 
 private:
   friend class address_logins;
@@ -97,7 +106,8 @@ private:
   const caf::actor_addr share_;
   cluster::login_gate::member_id id_ = 0;
   bool asked_ = false;
-  bool full_ = false; // written by the share with the address's mutex held
+  bool starving_ = false; // likewise
+  bool full_ = false;     // written by the share with the address's mutex held
 };
 
 /// All addresses; see node_context. Any thread.

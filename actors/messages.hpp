@@ -309,7 +309,7 @@ struct learned_welcome {
 struct check_out {
   caf::strong_actor_ptr client;
   std::uint32_t epoch = 0;
-  bool replication = false; // a connection of its own, made with the client's start-up packet
+  bool replication = false;                      // a connection of its own, made with the client's start-up packet
   std::chrono::steady_clock::time_point since{}; // it waits; longer ago if the server it was given was lost unused
 };
 /// It does not want one any more: told `abandoned`, unless `granted` or `check_out_refused` is on its way.

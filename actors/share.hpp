@@ -115,9 +115,9 @@ private:
   void look_at_credentials();
   void login_failed(const server_refused& message, server_entry& entry);
   void back_off(const server_refused& message, cluster::login_trouble kind);
-  void replace_servers(const std::string& why);
-  void look_for_departure_from(const std::string& where);
+  void replace_servers(const std::string& why, clock::time_point made_before = clock::time_point::max());
   void look_for_departure();
+  void give_room();
   std::string trouble_text() const;
   void refuse_all(const protocol::bytes& error);
   void refuse(queue::iterator whom, const protocol::bytes& error);
@@ -188,7 +188,7 @@ private:
   std::unique_ptr<login_seat> logins_; // at the address of the pool
   std::string address_;                // its hosts and port
   std::shared_ptr<server_slot> slot_;  // kept while the login waits for its turn
-  std::uint64_t departures_ = 0;       // of that address, as far as they have been acted on
+  clock::duration departed_at_{};      // see login_seat::departed_at(), as far as it has been acted on
 
   clock::time_point retry_at_{}; // no new login before; of failures that are this pool's own
   std::chrono::milliseconds back_off_{0};

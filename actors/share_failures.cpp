@@ -40,7 +40,7 @@ void share::take_seats() {
   if (logins_ && address == address_) return;
   address_ = std::move(address);
   logins_ = node_.logins.join(address_, this->address());
-  departures_ = logins_->departures();
+  departed_at_ = logins_->departed_at();
 }
 
 /// No server is wanted any more.
@@ -107,7 +107,7 @@ void share::login_failed(const server_refused& message, server_entry& entry) {
   if (kind == login_trouble::refused && made_for->credentials_version() != failed_version_) return forget_failure();
   if (kind != login_trouble::away) back_off(message, kind);
   last_failure_ = text;
-  if (kind == login_trouble::away && message.reached) look_for_departure_from(message.where);
+  if (kind == login_trouble::away && message.reached) logins_->note_departure();
   if (kind != login_trouble::refused) return welcome_waiters({});
   lasting_error_ = message.error;
   lasting_until_ = home().now() + pool_->settings()->server_login_retry;
@@ -140,6 +140,22 @@ void share::back_off(const server_refused& message, login_trouble kind) {
   retry_at_ = now + back_off_ - jitter;
 }
 
+/// A full Postgres is shared by all pools of the node: one that has no server at all is let have one of another's.
+void share::give_room() {
+  if (logins_->waits_for_room()) logins_->wait_for_room(true, !waiters_.empty() && without_server());
+  const bool gives_already = std::any_of(servers_.begin(), servers_.end(), [](const auto& one) {
+    return one.second.state == server_state::busy && one.first->reconnect_wanted;
+  });
+  if (without_server() || gives_already || !logins_->should_give(!idle_.empty())) return;
+  const std::string why = "the server is full, and another pool has none";
+  if (!idle_.empty()) return close(*idle_.front(), why);
+  for (auto& [what, entry] : servers_) {
+    if (entry.state != server_state::busy) continue;
+    what->reconnect_wanted = true;
+    return;
+  }
+}
+
 /// For people who ask why they wait: why no server can be opened; empty when nothing stands in the way.
 std::string share::trouble_text() const {
   std::string text = logins_->trouble();
@@ -149,32 +165,23 @@ std::string share::trouble_text() const {
 // -- a server that is going
 // ----------------------------------------------------------------------------------------------
 
-/// A login was told that Postgres starts or stops. While it has servers of ours it can only be stopping, and if it was
-/// told to wait for its clients it would do so for ever: a pool never leaves by itself.
-void share::look_for_departure_from(const std::string& where) {
-  const bool servers_there = std::any_of(servers_.begin(), servers_.end(), [&](const auto& one) {
-    const server_address& address = one.first->address();
-    const bool in_use = one.second.state == server_state::idle || one.second.state == server_state::busy;
-    return in_use && address.host + ":" + std::to_string(address.port) == where;
-  });
-  if (!servers_there || pool_->settings()->host.find(',') != std::string::npos) return;
-  logins_->note_departure();
-  look_for_departure();
-}
-
-/// Some pool has found out that Postgres is stopping.
+/// Some pool was told, at a login, that Postgres starts or stops. It can only be stopping for those who have servers
+/// there from before that moment, and if it was told to wait for its clients it would do so for ever: a pool never
+/// leaves by itself.
 void share::look_for_departure() {
-  if (std::exchange(departures_, logins_->departures()) != logins_->departures())
-    replace_servers("Postgres is shutting down");
+  const clock::duration told_at = logins_->departed_at();
+  if (std::exchange(departed_at_, told_at) == told_at) return;
+  const bool several_hosts = pool_->settings()->host.find(',') != std::string::npos;
+  if (!several_hosts) replace_servers("Postgres is shutting down", clock::time_point(departed_at_));
 }
 
-/// Those in use finish their transactions first.
-void share::replace_servers(const std::string& why) {
+/// Those made before that moment. Those in use finish their transactions first.
+void share::replace_servers(const std::string& why, clock::time_point made_before) {
   for (auto& [what, entry] : servers_)
-    if (entry.state != server_state::opening) what->reconnect_wanted = true;
+    if (entry.state != server_state::opening && what->connected_at() < made_before) what->reconnect_wanted = true;
   const std::deque<server*> idle = idle_;
   for (server* what : idle)
-    close(*what, why);
+    if (what->connected_at() < made_before) close(*what, why);
 }
 
 // -- refusing

@@ -56,6 +56,7 @@ void share::tick() {
   check_reserve(now);
   check_unused(now);
   look_for_departure();
+  give_room();
   act();
   if (!tick_.armed()) arm_tick();
 }
