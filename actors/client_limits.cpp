@@ -62,8 +62,7 @@ client_seat client_seats::take(const client_place& place, const config::client_l
       full(limits.max_db_client_connections, value_of(tables_->databases, database), "max_db_client_connections") ||
       full(limits.max_user_client_connections, value_of(tables_->users, user), "max_user_client_connections"))
     return {};
-  auto& [names, row] =
-      *tables_->rows.try_emplace({tenant, std::string(place.database), std::string(place.user)}).first;
+  auto& [names, row] = *tables_->rows.try_emplace({tenant, std::string(place.database), std::string(place.user)}).first;
   if (row.owner == nullptr) row.owner = tables_.get(); // read without the lock by those who have a seat already
   row.names = &names;
   ++row.clients;

@@ -164,7 +164,8 @@ constexpr setting_row rows[] = {
      .sections = in_global,
      .global = &s::auth_pam_service,
      .group = "Authentication",
-     .help = "Name of the PAM service that is asked where auth_type, or an HBA rule, is pam."},
+     .help = "The PAM service that is asked where auth_type, or an HBA rule, is pam; with a path, the file of that "
+             "service."},
     {.name = "mock_authentication_nonce",
      .sections = in_global,
      .global = &s::mock_authentication_nonce,

@@ -161,8 +161,8 @@ struct listener {
   int unix_socket_mode = 0777;
   std::string unix_socket_group;
   std::optional<config::auth_type> auth_type;
-  std::string tenant;                           // whose door it is; empty: the client says
-  bool proxy_protocol = false;                  // every connection begins with a PROXY v2 header
+  std::string tenant;                       // whose door it is; empty: the client says
+  bool proxy_protocol = false;              // every connection begins with a PROXY v2 header
   std::vector<network> proxy_protocol_from; // of the proxies that are believed; a Unix socket's are always
   std::optional<tls_mode> client_tls_sslmode;
   std::optional<std::string> client_tls_ca_file;
