@@ -381,6 +381,7 @@ void share::on_gone(const server_gone& message) {
   permits_.server_moved(found->second.state, server_state::none);
   if (what->process_id() != 0) logins_->note_room();
   servers_.erase(found);
+  check_unused(home().now()); // somebody may wait for the place of this pool
   act();
 }
 
