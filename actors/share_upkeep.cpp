@@ -240,7 +240,8 @@ void share::end_interrupted_sessions() {
 void share::on_end_clients(const end_clients& message) {
   for (list_link* link = clients_.next(); link != &clients_; link = link->next()) {
     client& who = static_cast<owned_link<client>*>(link)->owner;
-    send(caf::actor_cast<caf::actor>(&who), end_client{message.error, message.at_transaction_end});
+    const bool stands_still = paused_ && who.step() == client_step::waiting; // it would wait for ever, and sent nothing
+    send(caf::actor_cast<caf::actor>(&who), end_client{message.error, message.at_transaction_end && !stands_still});
   }
 }
 

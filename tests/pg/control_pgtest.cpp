@@ -348,6 +348,18 @@ BOOST_FIXTURE_TEST_CASE(B159_resume_is_refused_in_a_shutdown, one_node) {
   BOOST_TEST(refused("RESUME") == "pooler is shutting down");
 }
 
+BOOST_FIXTURE_TEST_CASE(B158_who_waits_in_a_pause_does_not_hold_up_a_shutdown, one_node) {
+  wire_client client = log_in(node);
+  client.query("select 1", "T D(1) C Z(I)");
+  console.exec("PAUSE");
+  client.send(query_bytes("select 2"));
+  BOOST_TEST(wait_for([&] { return pool("cl_waiting") == "1"; }));
+  console.try_exec("SHUTDOWN WAIT_FOR_SERVERS");
+  BOOST_TEST(client.closed_within(milliseconds(10000)));
+  BOOST_TEST(summary(client.last_message()) == "E(57P01)");
+  BOOST_TEST((node.wait() == 0));
+}
+
 // -- RECONNECT and WAIT_CLOSE
 // ----------------------------------------------------------------------------------------------
 
