@@ -302,12 +302,13 @@ BOOST_AUTO_TEST_CASE(a_pause_holds_across_reloads_and_for_pools_to_come) {
   BOOST_TEST(backends() == 0);
   node.rewrite_config(simple_toml(more + "query_wait_timeout = 50\n"));
   console.exec("RELOAD");
-  pq late(node.conninfo("md5_user", "other")); // the first of its pool: nothing can be known about its session
-  BOOST_TEST(wait_for([&] { return true; }));
+  wire_client late(node.port()); // the first of its pool: nothing can be known about its session
+  late.send(startup_bytes({{"user", "md5_user"}, {"database", "other"}}));
   std::this_thread::sleep_for(milliseconds(1500)); // idle pools go, and min_pool_size wants servers
   BOOST_TEST(backends() + postgres::shared().backends("md5_user") == 0);
   console.exec("RESUME");
-  BOOST_TEST(late.value("select 2") == "2");
+  BOOST_TEST(summary(late.read_until_ready().back()) == "Z(I)");
+  late.query("select 2", "T D(2) C Z(I)");
 }
 
 BOOST_AUTO_TEST_CASE(who_waits_in_a_pause_is_told_and_has_its_time) {
@@ -456,14 +457,14 @@ BOOST_FIXTURE_TEST_CASE(B146_kill_under_load_gives_the_permits_back, one_node) {
 }
 
 BOOST_FIXTURE_TEST_CASE(B146_kill_client_ends_the_one_with_that_id, one_node) {
-  pq first(node.conninfo()), second(node.conninfo());
-  first.exec("begin");
-  first.exec("select 1");
+  wire_client first = log_in(node);
+  pq second(node.conninfo());
+  first.query("begin", "C(BEGIN) Z(T)");
   const std::string id = cell(console, "SHOW CLIENTS", "state", "active", "id");
   BOOST_TEST(console.exec("KILL_CLIENT " + id).tag() == "KILL_CLIENT");
-  const pq_result gone = first.try_exec("select 1");
-  BOOST_TEST(!gone.ok());
-  BOOST_TEST(has(gone.message(), "terminating connection due to administrator command"));
+  BOOST_TEST(first.closed_within(milliseconds(10000)));
+  BOOST_TEST(summary(first.last_message()) == "E(57P01)");
+  BOOST_TEST(error_field(first.last_message(), 'M') == "terminating connection due to administrator command");
   BOOST_TEST(second.value("select 1") == "1");
   BOOST_TEST(refused("KILL_CLIENT " + id) == "client not found");
   BOOST_TEST(refused("KILL_CLIENT 1000000") == "client not found");
