@@ -223,8 +223,8 @@ bool console_control::over(const wait& one, protocol::bytes& error) const {
   if (one.act == console_act::wait_close) return node_.gates.stale_servers(one.scope) == 0;
   if (!node_.gates.paused(one.scope)) {
     if (one.act == console_act::kill) return true; // it has killed, and RESUME came behind it
-    error = make_error(error_code::console_ended,
-                       {std::string(row_of(one.act).name) + " was ended by RESUME", "Its servers need not close now."});
+    error = make_error(error_code::console_ended, {std::string(row_of(one.act).name) + " was ended by RESUME",
+                                                   "Its servers need not close any more"});
     return true;
   }
   return node_.gates.servers(one.scope) == 0 || clock::now() >= one.until;
@@ -258,11 +258,10 @@ void console_control::cancel(const caf::actor_addr& who) {
   const bool ends_all = one.act == console_act::pause && one.scope.everything() &&
                         !node_.draining.load(std::memory_order_relaxed) &&
                         resume_all(node_, one.user) == gate_answer::done;
-  one.done(make_error(error_code::console_ended,
-                      {"canceling statement due to user request", ends_all ? "Everything is resumed."
-                                                                  : one.act == console_act::pause
-                                                                      ? "The pause stays in force until RESUME."
-                                                                      : "What was waited for goes on."}));
+  std::string_view meaning = "What was waited for goes on";
+  if (one.act == console_act::pause) meaning = "The pause stays in force until RESUME";
+  if (ends_all) meaning = "Everything is resumed";
+  one.done(make_error(error_code::console_ended, {"canceling statement due to user request", meaning}));
   if (ends_all) look();
 }
 

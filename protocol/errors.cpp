@@ -203,7 +203,8 @@ constexpr error_row rows[] = {
      "SHOW DATABASES lists databases and their tenants. A name alone is a database of the default tenant; those of "
      "others are meant by: database TENANT tenant."},
     {console_refused, "console_refused", "55000", error, "{0}", "Nothing was changed."},
-    {console_ended, "console_ended", "57014", error, "{0}", "{1}"},
+    {console_ended, "console_ended", "57014", error, "{0}",
+     "{1}; SHOW STATE and SHOW DATABASES tell what is paused now."},
     {internal, "internal", "XX000", fatal, "internal error: {0}",
      "This is a defect of pg_edge; please report it with the log around this moment."},
 };
