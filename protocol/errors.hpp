@@ -42,12 +42,15 @@ enum class error_code : std::uint8_t {
   invalid_auth_response, // {0} what is wrong with it
   scram_binding_negotiation,
   scram_binding_failed,
+  pam_failed,           // {0} user
   client_login_timeout, // {0} seconds
   lookup_failed,        // {0} user
   database_disabled,    // {0} database
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
   client_limit,       // the same
+  too_many_pools,     // the same
+  pam_busy,           // {0} logins that wait
   query_wait_timeout, // {0} seconds, {1} the pool, {2} where it is set, {3} limit in the way, {4} where that is set
   query_wait_timeout_paused, // {0} seconds, {1} the database, {2} where it is set
   canceled_while_waiting,
