@@ -61,6 +61,7 @@ void server::on_exit() {
   client_ref_ = nullptr;
   share_ = nullptr;
   plan_.slot.reset();
+  plan_.ticket.reset();
 }
 
 // -- hand-out

@@ -138,6 +138,7 @@ void server::gone(std::string why) {
   log_own(logged_in ? level::info : level::debug, log_event::server_closed, field("pid", process_id_),
           field("reason", why));
   plan_.slot.reset();
+  plan_.ticket.reset();
   if (ending_ && ending_->canceller) send(ending_->canceller, close_server{"its target is gone"});
   ending_.reset();
   send(share_, server_gone{self_ptr()});

@@ -50,6 +50,8 @@ caf::behavior share::make_behavior() {
   take_seats();
   seat_ = node_.limits.join(pool_->name.tenant, pool_->name.database, pool_->name.user, maxima_of(*pool_->settings()),
                             address());
+  gate_ = node_.gates.gate_of(pool_->name.tenant, pool_->name.database);
+  openings_ = gate_->openings();
   on_settings();
   return {
       [this](const abandon& message) { on_abandon(message); },
@@ -67,6 +69,7 @@ caf::behavior share::make_behavior() {
       [this](const limits_moved&) { on_limits_moved(); },
       [this](const login_turn&) { on_login_turn(); },
       [this](const end_clients& message) { on_end_clients(message); },
+      [this](const control_pools& message) { on_control(message); },
       [this](const take_snapshot& message) { return snapshot(message); },
   };
 }
@@ -119,9 +122,11 @@ void share::move_state(server_entry& entry, server_state to) {
 
 /// Called at the end of every event: does what the permits say until they say nothing.
 void share::act() {
+  obey_gate();
   if (seat_->owes()) pay_limits();
   bool opening_refused = false;
-  permits_.set_waiters(static_cast<std::uint32_t>(waiters_.size()));
+  const auto served = [this] { return paused_ ? 0 : static_cast<std::uint32_t>(waiters_.size()); };
+  permits_.set_waiters(served());
   bool go_on = true;
   while (go_on) {
     switch (permits_.next()) {
@@ -130,7 +135,7 @@ void share::act() {
       break;
     case share_step::hand_out:
       go_on = hand_out();
-      permits_.set_waiters(static_cast<std::uint32_t>(waiters_.size()));
+      permits_.set_waiters(served());
       break;
     case share_step::open:
       opening_refused = !try_to_open();
@@ -142,7 +147,7 @@ void share::act() {
       break;
     }
   }
-  if (!opening_refused || !may_log_in()) withdraw();
+  if (!opening_refused || paused_ || !may_log_in()) withdraw();
   seat_->note_idle(idle_.empty() ? std::nullopt : std::optional(idle_.front()->idle_since()));
   if (const auto report = permits_.take_report()) {
     share_report message{*report, {}};
@@ -198,7 +203,7 @@ void share::grant(queue::iterator to, server& what) {
 /// A server for a client may have to wait for one of another pool, see server_limits; one for min_pool_size is not
 /// worth that. Returns whether one was opened.
 bool share::try_to_open() {
-  if (!may_log_in()) return false;
+  if (paused_ || !may_log_in()) return false;
   if (slot_ == nullptr) {
     if (seat_->asked() && home().now() < ask_again_at_) return false;
     const bool for_a_client = waiters_.size() > permits_.count(server_state::opening);
@@ -209,7 +214,9 @@ bool share::try_to_open() {
   const auto most = static_cast<std::uint32_t>(std::max(node_.settings()->values->max_server_logins, 0));
   auto pass = logins_->ask(most, pool_->settings()->server_login_retry);
   if (pass == nullptr) return false;
-  open_server(std::move(slot_), std::move(pass));
+  gate_ticket ticket = pool_gates::admit(gate_);
+  if (!ticket) return false; // shut a moment ago
+  open_server(std::move(slot_), std::move(ticket), std::move(pass));
   return true;
 }
 
@@ -222,9 +229,10 @@ void share::pay_limits() {
   }
 }
 
-void share::open_server(std::shared_ptr<server_slot> slot, std::unique_ptr<login_pass> pass) {
+void share::open_server(std::shared_ptr<server_slot> slot, gate_ticket ticket, std::unique_ptr<login_pass> pass) {
   server_plan plan;
   plan.slot = std::move(slot);
+  plan.ticket = std::move(ticket);
   const auto settings = pool_->settings();
   plan.hosts = split_hosts(settings->host);
   if (settings->load_balance_hosts == config::host_balance::round_robin && plan.hosts.size() > 1)
@@ -244,7 +252,7 @@ void share::open_server(std::shared_ptr<server_slot> slot, std::unique_ptr<login
   const auto ref = caf::actor_cast<caf::strong_actor_ptr>(made);
   if (dedicated) for_replication->opening = behind<server>(ref);
   permits_.server_moved(server_state::none, server_state::opening);
-  servers_[behind<server>(ref)] = {ref, server_state::opening, false, std::move(pass)};
+  servers_[behind<server>(ref)] = {ref, server_state::opening, false, false, std::move(pass)};
 }
 
 /// A permit has to go to another share, and the server with it if it can.
@@ -361,6 +369,7 @@ void share::on_ready(const server_ready& message) {
   }
   learn_initial(what.initial_values());
   idle_.push_back(&what);
+  if (what.reconnect_wanted) close(what, "reconnect");
   act();
 }
 
@@ -393,6 +402,8 @@ void share::on_arrived(const server_arrived& message) {
   what.session().rules = &plain_rules_;
   if (what.slot() != nullptr) what.slot()->move_to(seat_);
   if (entry->state == server_state::idle) idle_.push_back(&what);
+  if (entry->outdated || what.stale()) what.want_reconnect();
+  if (what.reconnect_wanted) close(what, "reconnect");
   act();
 }
 
@@ -404,7 +415,7 @@ void share::on_order(const share_order& message) {
       continue;
     }
     const auto ref = caf::actor_cast<caf::strong_actor_ptr>(handle);
-    servers_[behind<server>(ref)] = {ref, server_state::idle, true, nullptr};
+    servers_[behind<server>(ref)] = {ref, server_state::idle, true, false, nullptr};
     send(handle, adopt_server{caf::actor_cast<caf::actor>(this), &home()});
   }
   act();

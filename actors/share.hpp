@@ -71,6 +71,7 @@ private:
     caf::strong_actor_ptr ref;
     cluster::server_state state = cluster::server_state::opening;
     bool arriving = false;                 // carried here and not yet on this reactor
+    bool outdated = false;                 // the target has changed while it was arriving
     std::unique_ptr<login_pass> pass = {}; // while it logs in
   };
 
@@ -79,7 +80,7 @@ private:
   bool hand_out();
   void grant(queue::iterator to, class server& what);
   bool try_to_open();
-  void open_server(std::shared_ptr<server_slot> slot, std::unique_ptr<login_pass> pass);
+  void open_server(std::shared_ptr<server_slot> slot, gate_ticket ticket, std::unique_ptr<login_pass> pass);
   void pay_limits();
   void give_up();
   queue::iterator first_plain_waiter();
@@ -122,17 +123,25 @@ private:
   void refuse_all(const protocol::bytes& error);
   void refuse(queue::iterator whom, const protocol::bytes& error);
 
+  // -- share_control.cpp
+  void on_control(const control_pools& message);
+  void obey_gate();
+  void close_idle(const std::string& why);
+  void replace_stale();
+  void kill_everybody();
+  void kill_client(std::uint64_t id);
+
   // -- share_upkeep.cpp
   void tick();
   void check_waiters(clock::time_point now);
   void time_out(queue::iterator whom);
-  void tell_of_queue(queue::iterator whom);
   void check_servers(clock::time_point now);
   struct limit_text {
     std::string text;  // "pool_size = 20"
     std::string place; // "[databases.app]"
   };
   limit_text limit_in_the_way();
+  protocol::bytes queue_notice(queue::iterator whom);
   void check_reserve(clock::time_point now);
   void end_interrupted_sessions();
   bool may_become_unused() const;
@@ -158,6 +167,9 @@ private:
   steward_actor steward_;
   cluster::permit_share permits_;
   std::shared_ptr<limit_seat> seat_; // in the limits over several pools
+  pool_gate_ptr gate_;
+  bool paused_ = false; // the gate was shut when last looked at
+  std::uint64_t openings_ = 0;
   clock::time_point ask_again_at_{};
   std::unordered_map<class server*, server_entry> servers_;
   std::deque<class server*> idle_; // the most recently used last

@@ -151,7 +151,7 @@ void share::give_room() {
   if (!idle_.empty()) return close(*idle_.front(), why);
   for (auto& [what, entry] : servers_) {
     if (entry.state != server_state::busy) continue;
-    what->reconnect_wanted = true;
+    what->want_reconnect();
     return;
   }
 }
@@ -178,7 +178,8 @@ void share::look_for_departure() {
 /// Those made before that moment. Those in use finish their transactions first.
 void share::replace_servers(const std::string& why, clock::time_point made_before) {
   for (auto& [what, entry] : servers_)
-    if (entry.state != server_state::opening && what->connected_at() < made_before) what->reconnect_wanted = true;
+    if (entry.state != server_state::opening && !entry.arriving && what->connected_at() < made_before)
+      what->want_reconnect();
   const std::deque<server*> idle = idle_;
   for (server* what : idle)
     if (what->connected_at() < made_before) close(*what, why);
