@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <sstream>
 
@@ -37,6 +38,15 @@ void sleep_for(milliseconds span) {
 
 pid_t postmaster_of(const postgres& server) {
   return static_cast<pid_t>(std::stol(read_file(server.data_dir() + "/postmaster.pid")));
+}
+
+/// Whether every thread of a process stands still.
+bool stopped(pid_t pid) {
+  const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+  return std::ranges::all_of(std::filesystem::directory_iterator(tasks), [](const auto& task) {
+    const std::string stat = read_file(task.path().string() + "/stat");
+    return stat.substr(stat.rfind(')') + 2, 1) == "T";
+  });
 }
 
 /// Whether something goes on: so many more confirmed ids.
@@ -294,6 +304,7 @@ BOOST_AUTO_TEST_CASE(B170_a_server_closed_while_idle_is_never_handed_out) {
       }
       const auto end_server = [&] { postgres::shared().query("select pg_terminate_backend(" + pid + ", 5000)"); };
       node.signal(SIGSTOP);
+      BOOST_TEST(wait_for([&] { return stopped(node.pid()); }));
       if (i % 2 == 0) end_server();
       client->send(query_bytes("select 'alive', pg_backend_pid()"));
       if (i % 2 != 0) end_server();
