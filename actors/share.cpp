@@ -208,8 +208,6 @@ void share::open_server(std::shared_ptr<server_slot> slot) {
   plan.slot = std::move(slot);
   const auto settings = pool_->settings();
   plan.hosts = split_hosts(settings->host);
-  if (settings->load_balance_hosts == config::host_balance::round_robin && plan.hosts.size() > 1)
-    std::rotate(plan.hosts.begin(), plan.hosts.begin() + next_host_++ % plan.hosts.size(), plan.hosts.end());
   plan.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
   plan.credentials_version = node_.credentials.version(pool_->name.tenant, pool_->name.user);
   const auto for_replication = std::find_if(
@@ -325,6 +323,7 @@ void share::on_ready(const server_ready& message) {
   if (entry == nullptr || entry->state != server_state::opening) return;
   forget_failure();
   auto& what = *behind<server>(message.server);
+  if (node_.hosts.moved(what.address())) what.reconnect_wanted = true; // since its login began
   move_state(*entry, server_state::idle);
   if (what.replication()) {
     const auto whom =
