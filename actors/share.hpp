@@ -102,12 +102,14 @@ private:
   void on_limits_moved();
   void on_end_clients(const end_clients& message);
 
-  // -- share_upkeep.cpp
+  // -- share_failures.cpp
   void forget_failure();
   void look_at_credentials();
   void login_failed(const protocol::bytes& error, class server* made_for);
   void refuse_all(const protocol::bytes& error);
   void refuse(queue::iterator whom, const protocol::bytes& error);
+
+  // -- share_upkeep.cpp
   void tick();
   void check_waiters(clock::time_point now);
   void check_servers(clock::time_point now);
