@@ -125,8 +125,10 @@ private:
   protocol::bytes password_refusal() const;
   std::string_view tenant_name() const;
   bool admitted();
-  bool choose_method();
-  bool ask_rules();
+  void choose_method();
+  void method_chosen();
+  void ask_rules(const config::hba_client_name* name);
+  void ask_name(const config::ip_address& address);
   void refuse_by_rule(bool there_is_one);
   bool certificate_serves(protocol::error_code otherwise);
   bool system_user_serves();

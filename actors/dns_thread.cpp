@@ -91,7 +91,10 @@ public:
     }
     int status = library_status();
     if (status == ARES_SUCCESS) status = ares_init_options(&channel_, &options, chosen);
-    if (status != ARES_SUCCESS) return fail(status);
+    if (status != ARES_SUCCESS) {
+      fail(status);
+      return;
+    }
     const std::string servers = config::name_servers_with_ports(read_file(path.empty() ? "/etc/resolv.conf" : path));
     if (servers.empty()) return;
     if (status = ares_set_servers_ports_csv(channel_, servers.c_str()); status != ARES_SUCCESS) fail(status);

@@ -6,7 +6,6 @@
 #include "cluster/name_cache.hpp"
 
 #include <ares.h>
-
 #include <functional>
 #include <list>
 #include <memory>
@@ -69,7 +68,7 @@ private:
   std::mutex mutex_;
   std::list<dns_question> inbox_;
   bool stopping_ = false;
-  file_state read_; // this and what follows is the thread's own
+  file_state read_;                              // this and what follows is the thread's own
   std::list<std::unique_ptr<channel>> channels_; // the last one takes questions, the others finish theirs
   std::thread thread_;
 };

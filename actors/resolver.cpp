@@ -138,9 +138,10 @@ struct resolver_state {
 
 void resolver_state::start(node_context& where) {
   node = &where;
-  thread = std::make_unique<dns_thread>(where.settings()->values->resolv_conf, [me = self->address()](dns_result result) {
-    if (const auto alive = caf::actor_cast<caf::actor>(me)) caf::anon_send(alive, std::move(result));
-  });
+  thread =
+      std::make_unique<dns_thread>(where.settings()->values->resolv_conf, [me = self->address()](dns_result result) {
+        if (const auto alive = caf::actor_cast<caf::actor>(me)) caf::anon_send(alive, std::move(result));
+      });
 }
 
 // -- host names

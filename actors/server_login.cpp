@@ -69,9 +69,8 @@ void server::resolve_next() {
   address_seat_.leave();
   host_seat_.leave();
   std::size_t chosen = 0;
-  std::tie(chosen, host_seat_) =
-      node_.hosts.choose(pool_->id, places, login.settings->load_balance_hosts == config::host_balance::round_robin,
-                         home().now());
+  std::tie(chosen, host_seat_) = node_.hosts.choose(
+      pool_->id, places, login.settings->load_balance_hosts == config::host_balance::round_robin, home().now());
   const std::string host = login.hosts[chosen];
   login.hosts.erase(login.hosts.begin() + static_cast<std::ptrdiff_t>(chosen));
   begin_part(login.hosts.size() + 1);
@@ -104,9 +103,8 @@ void server::connect_next() {
       places.push_back(host_table::place_of(one));
     address_seat_.leave();
     std::size_t chosen = 0;
-    std::tie(chosen, address_seat_) =
-        node_.hosts.choose(pool_->id, places, login.settings->load_balance_hosts == config::host_balance::round_robin,
-                           home().now());
+    std::tie(chosen, address_seat_) = node_.hosts.choose(
+        pool_->id, places, login.settings->load_balance_hosts == config::host_balance::round_robin, home().now());
     address_ = login.addresses[chosen];
     login.addresses.erase(login.addresses.begin() + static_cast<std::ptrdiff_t>(chosen));
     begin_part(1 + login.addresses.size() + login.hosts.size());
@@ -334,8 +332,7 @@ void server::derive() {
   request(node_.deriver, caf::infinite, derive_request{0, login.secret(), login.salt(), login.iterations()})
       .then(
           [this, still](derived_key& key) {
-            if (still())
-              login_step(attempt_->login->keys(key.salted_password));
+            if (still()) login_step(attempt_->login->keys(key.salted_password));
           },
           [this, still](caf::error&) {
             if (still()) login_failed("key derivation failed", {});
@@ -358,8 +355,7 @@ void server::login_failed(std::string why, protocol::bytes error) {
   if (step_ == server_step::closing || step_ == server_step::gone) return;
   log_own(level::warning, log_event::server_login_failed, field("host", address_.host), field("port", address_.port),
           field("reason", why));
-  const bool of_host =
-      error.empty() || std::string_view(protocol::error_field(error, 'C')).starts_with(not_now_class);
+  const bool of_host = error.empty() || std::string_view(protocol::error_field(error, 'C')).starts_with(not_now_class);
   if (of_host && !host_seat_.place().empty()) {
     node_.hosts.failed(address_seat_.place(), home().now());
     note_host_failed(why);

@@ -364,6 +364,7 @@ void share::on_arrived(const server_arrived& message) {
   if (entry == nullptr || !entry->arriving) return;
   entry->arriving = false;
   auto& what = *behind<server>(message.server);
+  if (node_.hosts.moved(what.address())) what.reconnect_wanted = true;
   what.session().rules = &plain_rules_;
   if (what.slot() != nullptr) what.slot()->move_to(seat_);
   if (entry->state == server_state::idle) idle_.push_back(&what);

@@ -43,7 +43,8 @@ std::size_t host_health::choose(std::span<const candidate> among, bool balance, 
 }
 
 bool host_health::failed(const std::string& name, moment now) {
-  if (troubles_.size() >= remembered) std::erase_if(troubles_, [&](const auto& one) { return one.second.until <= now; });
+  if (troubles_.size() >= remembered)
+    std::erase_if(troubles_, [&](const auto& one) { return one.second.until <= now; });
   if (troubles_.size() >= remembered) return false;
   auto& trouble = troubles_[name];
   const bool was_well = trouble.back_off.count() == 0;

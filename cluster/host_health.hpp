@@ -1,6 +1,6 @@
 // Which of several hosts, or of several addresses of a host, a new server goes to. One that failed lately is tried last
-// until its back-off ends; then one login tries it first, while all others still avoid it. Pure: actors/host_table keeps
-// it behind a mutex for all pools of the node.
+// until its back-off ends; then one login tries it first, while all others still avoid it. Pure: actors/host_table
+// keeps it behind a mutex for all pools of the node.
 //
 //   well --failed()--> avoided --back-off ends--> the next choose() may pick it, and it is avoided again meanwhile
 //     ^                   ^                          |
@@ -27,7 +27,7 @@ public:
   /// Failing hosts that are remembered; beyond it those whose back-off has ended are forgotten.
   static constexpr std::size_t remembered = 10'000;
 
-  explicit host_health(std::uint64_t seed) : random_(seed) {}
+  explicit host_health(std::uint64_t seed) : random_(static_cast<std::mt19937::result_type>(seed)) {}
 
   struct candidate {
     std::string name;
@@ -52,7 +52,7 @@ private:
   moment avoided_until(const std::string& name, moment now) const;
 
   std::map<std::string, trouble, std::less<>> troubles_;
-  std::minstd_rand random_;
+  std::mt19937 random_;
   std::uint32_t turn_ = 0;
 };
 

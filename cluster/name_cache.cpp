@@ -22,8 +22,7 @@ addresses missing(const addresses& from, const addresses& in) {
 
 /// A family that nobody answered for keeps what was known of it.
 void add_family(addresses& to, const family_answer& answer, bool v6, const addresses& before) {
-  if (answer.is == family_answer::kind::found)
-    to.insert(to.end(), answer.addresses.begin(), answer.addresses.end());
+  if (answer.is == family_answer::kind::found) to.insert(to.end(), answer.addresses.begin(), answer.addresses.end());
   if (answer.is == family_answer::kind::failed)
     std::copy_if(before.begin(), before.end(), std::back_inserter(to), [&](const auto& one) { return one.v6 == v6; });
 }

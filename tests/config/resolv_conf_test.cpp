@@ -19,9 +19,10 @@ BOOST_AUTO_TEST_CASE(one_port_makes_all_servers_a_list) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_address_or_no_port_is_absent) {
-  for (const char* line : {"nameserver", "nameserver localhost:5353", "nameserver 127.0.0.1:", "nameserver 127.0.0.1:0",
-                           "nameserver 127.0.0.1:65536", "nameserver 127.0.0.1:53x", "nameserver [::1", "nameserver []:53",
-                           "nameserver [::1]x53", "nameserver [::1]:", "nameservers 127.0.0.1:53", "nameserver :5353"})
+  for (const char* line :
+       {"nameserver", "nameserver localhost:5353", "nameserver 127.0.0.1:", "nameserver 127.0.0.1:0",
+        "nameserver 127.0.0.1:65536", "nameserver 127.0.0.1:53x", "nameserver [::1", "nameserver []:53",
+        "nameserver [::1]x53", "nameserver [::1]:", "nameservers 127.0.0.1:53", "nameserver :5353"})
     BOOST_TEST(name_servers_with_ports(line) == "", line);
 }
 
