@@ -187,6 +187,12 @@ private:
     const std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> keep(found, &ares_freeaddrinfo);
     job& whole = *mine->whole;
     (mine->v6 ? whole.result.v6 : whole.result.v4) = read_answer(status, found, mine->v6);
+    const bool found_some = (mine->v6 ? whole.result.v6 : whole.result.v4).is == family_answer::kind::found;
+    if (whole.missing > 1 && found_some && !whole.owner->ending_) {
+      dns_result part_of_it = whole.result;
+      part_of_it.partial = true;
+      whole.owner->on_result_(std::move(part_of_it));
+    }
     if (--whole.missing == 0) whole.owner->done(std::move(whole.result));
   }
 

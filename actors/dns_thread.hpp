@@ -27,6 +27,7 @@ struct dns_result {
   std::uint64_t id = 0;
   cluster::family_answer v4, v6; // of a name
   std::string name;              // of an address; empty: it has none that anybody knows
+  bool partial = false;          // one family is found, the other one's answer follows with the whole
 };
 
 class dns_thread {
@@ -37,8 +38,8 @@ public:
   static constexpr int first_try_ms = 1000;
   static constexpr int tries = 3;
 
-  /// `resolv_conf`: empty means the system's. `on_result` is called on the thread, once for each question, but not for
-  /// those under way when the thread ends.
+  /// `resolv_conf`: empty means the system's. `on_result` is called on the thread, once for each question and before
+  /// that perhaps with a part of the answer, but not for questions under way when the thread ends.
   dns_thread(std::string resolv_conf, report on_result);
   ~dns_thread();
   dns_thread(const dns_thread&) = delete;

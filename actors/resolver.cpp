@@ -30,6 +30,8 @@ constexpr std::chrono::milliseconds look_pause{100};
 /// So long who asks waits for name servers: where addresses are known from before, and where none are.
 constexpr std::chrono::milliseconds patience_with_addresses{500};
 constexpr std::chrono::milliseconds patience{5000};
+/// So long the addresses of one family wait for those of the other.
+constexpr std::chrono::milliseconds family_patience{300};
 /// Clients' names that may be looked up at the same time; one more is told that it has none.
 constexpr std::size_t most_clients = 2000;
 
@@ -129,7 +131,8 @@ struct resolver_state {
   actor_stats::alive_token alive{actor_kind::resolver};
   cluster::name_cache names;
   std::list<waiter> waiters;
-  std::unordered_map<std::uint64_t, std::string> asked; // names, by question
+  std::unordered_map<std::uint64_t, std::string> asked;                                // names, by question
+  std::unordered_map<std::uint64_t, std::pair<clock::time_point, dns_result>> partial; // by question
   std::unordered_map<std::uint64_t, client_question> clients;
   std::uint64_t next_id = 1;
   bool armed = false;
@@ -186,6 +189,11 @@ void resolver_state::take(dns_result& result) {
   actor_stats::handled(actor_kind::resolver, 1);
   const auto found = asked.find(result.id);
   if (found == asked.end()) return take_client(result.id, result);
+  if (result.partial) {
+    partial[result.id] = {clock::now() + family_patience, std::move(result)};
+    return arm();
+  }
+  partial.erase(result.id);
   const std::string name = std::move(found->second);
   asked.erase(found);
   take_addresses(name, result);
@@ -230,6 +238,13 @@ void resolver_state::arm() {
 void resolver_state::look() {
   armed = false;
   const auto now = clock::now();
+  for (auto one = partial.begin(); one != partial.end();) {
+    const auto here = one++;
+    if (here->second.first > now) continue;
+    if (const auto name = asked.find(here->first); name != asked.end())
+      take_addresses(name->second, here->second.second);
+    partial.erase(here);
+  }
   for (auto one = waiters.begin(); one != waiters.end();) {
     const auto here = one++;
     if (here->until > now) continue;
@@ -239,7 +254,7 @@ void resolver_state::look() {
   const auto in_use = [&](const std::string& name) { return node->hosts.in_use(name); };
   for (const std::string& name : names.due(now, in_use))
     ask(name);
-  if (!waiters.empty() || names.any(in_use)) arm();
+  if (!waiters.empty() || !partial.empty() || names.any(in_use)) arm();
 }
 
 // -- names of clients
@@ -271,7 +286,8 @@ void resolver_state::take_client(std::uint64_t id, const dns_result& result) {
     return thread->ask({id, who.name, {}});
   }
   const auto& addresses = who.address.v6 ? result.v6.addresses : result.v4.addresses;
-  answer_client(id, std::find(addresses.begin(), addresses.end(), who.address) != addresses.end());
+  const bool confirmed = std::find(addresses.begin(), addresses.end(), who.address) != addresses.end();
+  if (confirmed || !result.partial) answer_client(id, confirmed);
 }
 
 void resolver_state::answer_client(std::uint64_t id, bool confirmed) {
