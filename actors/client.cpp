@@ -68,6 +68,7 @@ caf::behavior client::make_behavior() {
           end_error_ = message.error;
         }
       },
+      [this](const pam_answer& message) { take_pam_answer(message); },
       [this](const console_reply& message) { take_console_reply(message); },
       [this](const take_snapshot&) { return row(); },
   };
