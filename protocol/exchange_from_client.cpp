@@ -13,6 +13,7 @@ client_step client_side::run() {
     if (status == header_status::need_more) return {at_, client_verdict::more, {}};
     client_verdict verdict = wrong_header(header, status);
     if (!stop_) verdict = message(header, rest);
+    if (verdict == client_verdict::wait && s_->copy_in) verdict = not_in_copy(header.type);
     if (stop_) return {at_, verdict, std::move(why_)};
   }
 }
@@ -36,6 +37,13 @@ client_verdict client_side::broken(refusal why) {
   if (s_ != nullptr && !s_->owed.empty() && !s_->copy_in && !s_->copy_both) return wait();
   why_ = std::move(why);
   return stop(client_verdict::broken);
+}
+
+/// The server waits for more of a COPY itself: a message that would have to wait for its answers would do so for ever.
+client_verdict client_side::not_in_copy(char type) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  const auto number = static_cast<unsigned char>(type);
+  return broken({error_code::unexpected_in_copy, {{digits[number / 16], digits[number % 16]}}});
 }
 
 // -- moving bytes
@@ -65,6 +73,7 @@ client_verdict client_side::swallow(const frame_header& header) {
 owed_reply& client_side::owe(reply_kind kind, bool ours) {
   owed_reply& made = s_->owed.push(kind, ours);
   made.batch = s_->batch;
+  made.after_stray_sync = s_->copy_in && s_->stray == stray_sync::possible;
   s_->used_batch = s_->batch;
   return made;
 }
@@ -144,7 +153,8 @@ client_verdict client_side::with_server(const frame_header& header, bytes_view r
   case 'S':
     return sync(header);
   case 'H':
-    if (header.body() != 0) return refuse_on_server(header, {error_code::invalid_message_format, {"Flush"}});
+    if (header.body() != 0 && !s_->copy_in) // in a COPY Postgres passes over it
+      return refuse_on_server(header, {error_code::invalid_message_format, {"Flush"}});
     return forward(header);
   case 'F':
     owe(reply_kind::function_call);
@@ -176,8 +186,7 @@ client_verdict client_side::wrong_header(const frame_header& header, header_stat
   const auto type = static_cast<unsigned char>(header.type);
   if (known.find(header.type) == std::string_view::npos) {
     if (s_ == nullptr || !s_->copy_in) return broken({error_code::invalid_message_type, {std::to_string(type)}});
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    return broken({error_code::unexpected_in_copy, {{digits[type / 16], digits[type % 16]}}});
+    return not_in_copy(header.type);
   }
   const bool too_long = small.find(header.type) != std::string_view::npos && header.length > max_small_frame_length;
   if (status == header_status::invalid || too_long)
@@ -216,9 +225,17 @@ std::string_view client_side::text_of(bytes_view message) {
 
 void client_side::begin_query(text_effects_ptr effects) {
   if (effects && effects->leaves_state) s_->dirt.other = true;
+  const bool may_be_skipped = sharing() && c_.extras && !s_->owed.empty() && !s_->owed.back().flushes();
+  std::unique_ptr<map_undo> undo = may_be_skipped ? undo_unnamed(*c_.extras) : nullptr;
   s_->unnamed_client = 0; // a simple query destroys the unnamed statement
   forget_unnamed();
-  note_effects(owe(reply_kind::query), std::move(effects));
+  if (undo) {
+    c_.extras->unnamed_generation = next_parse_epoch();
+    owe_unnamed(reply_kind::query, std::move(undo));
+  } else {
+    owe(reply_kind::query);
+  }
+  note_effects(s_->owed.back(), std::move(effects));
   c_.in_batch = false; // a simple query ends what extended messages have begun
   s_->batch++;
 }
@@ -240,7 +257,8 @@ client_verdict client_side::query_with_names(const frame_header& header, std::st
 // -- Sync and COPY
 // -----------------------------------------------------------------------------------------------------
 client_verdict client_side::sync(const frame_header& header) {
-  if (s_->copy_in) { // the server ignores it, unless the COPY has failed already
+  const bool behind_another = s_->copy_in && !s_->owed.empty() && s_->owed.back().after_stray_sync;
+  if (s_->copy_in && !behind_another) { // the server ignores it, unless the COPY has failed already
     if (s_->owed.empty() || s_->owed.front().kind != reply_kind::execute) return swallow(header);
     s_->stray = stray_sync::possible;
     return forward(header);
