@@ -73,7 +73,7 @@ private:
   client_verdict more() { return stop(client_verdict::more); }
   client_verdict wait();
   client_verdict broken(refusal why);
-  client_verdict not_in_copy(char type);
+  void end_copy_or_pass();
 
   // -- moving bytes
   void pass_rest();

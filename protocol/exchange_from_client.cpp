@@ -13,7 +13,6 @@ client_step client_side::run() {
     if (status == header_status::need_more) return {at_, client_verdict::more, {}};
     client_verdict verdict = wrong_header(header, status);
     if (!stop_) verdict = message(header, rest);
-    if (verdict == client_verdict::wait && s_->copy_in) verdict = not_in_copy(header.type);
     if (stop_) return {at_, verdict, std::move(why_)};
   }
 }
@@ -27,6 +26,7 @@ client_verdict client_side::stop(client_verdict why) {
 
 /// Until the server owes nothing; it must not keep its answers until a Sync that comes later.
 client_verdict client_side::wait() {
+  if (s_->copy_in && !s_->owed.back().ours) end_copy_or_pass();
   if (!s_->owed.back().flushes()) write_message(to_server_, 'H', {});
   return stop(client_verdict::wait);
 }
@@ -39,11 +39,16 @@ client_verdict client_side::broken(refusal why) {
   return stop(client_verdict::broken);
 }
 
-/// The server waits for more of a COPY itself: a message that would have to wait for its answers would do so for ever.
-client_verdict client_side::not_in_copy(char type) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  const auto number = static_cast<unsigned char>(type);
-  return broken({error_code::unexpected_in_copy, {{digits[number / 16], digits[number % 16]}}});
+/// The server waits for more of a COPY itself, so to wait for its answer could be for ever. What is sent here ends such
+/// a COPY in Postgres's own way, and is harmless if the COPY has failed already.
+void client_side::end_copy_or_pass() {
+  const bool simple = s_->owed.front().kind == reply_kind::query;
+  write_message(to_server_, 'C', {"S", statement_prefix, nul});
+  owe(reply_kind::close, true);
+  if (!simple) return;
+  write_message(to_server_, 'S', {});
+  owe(reply_kind::sync, true);
+  s_->batch++;
 }
 
 // -- moving bytes
@@ -73,7 +78,7 @@ client_verdict client_side::swallow(const frame_header& header) {
 owed_reply& client_side::owe(reply_kind kind, bool ours) {
   owed_reply& made = s_->owed.push(kind, ours);
   made.batch = s_->batch;
-  made.after_stray_sync = s_->copy_in && s_->stray == stray_sync::possible;
+  made.after_stray_sync = s_->copy_in && s_->stray_behind_data;
   s_->used_batch = s_->batch;
   return made;
 }
@@ -153,8 +158,8 @@ client_verdict client_side::with_server(const frame_header& header, bytes_view r
   case 'S':
     return sync(header);
   case 'H':
-    if (header.body() != 0 && !s_->copy_in) // in a COPY Postgres passes over it
-      return refuse_on_server(header, {error_code::invalid_message_format, {"Flush"}});
+    if (header.body() != 0 && s_->copy_in) return swallow(header); // Postgres passes over it
+    if (header.body() != 0) return refuse_on_server(header, {error_code::invalid_message_format, {"Flush"}});
     return forward(header);
   case 'F':
     owe(reply_kind::function_call);
@@ -186,7 +191,8 @@ client_verdict client_side::wrong_header(const frame_header& header, header_stat
   const auto type = static_cast<unsigned char>(header.type);
   if (known.find(header.type) == std::string_view::npos) {
     if (s_ == nullptr || !s_->copy_in) return broken({error_code::invalid_message_type, {std::to_string(type)}});
-    return not_in_copy(header.type);
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    return broken({error_code::unexpected_in_copy, {{digits[type / 16], digits[type % 16]}}});
   }
   const bool too_long = small.find(header.type) != std::string_view::npos && header.length > max_small_frame_length;
   if (status == header_status::invalid || too_long)
@@ -257,10 +263,12 @@ client_verdict client_side::query_with_names(const frame_header& header, std::st
 // -- Sync and COPY
 // -----------------------------------------------------------------------------------------------------
 client_verdict client_side::sync(const frame_header& header) {
-  const bool behind_another = s_->copy_in && !s_->owed.empty() && s_->owed.back().after_stray_sync;
+  const bool behind_another =
+      s_->owed.size() > 1;              // which would have ended the COPY, and the connection, if it still ran
   if (s_->copy_in && !behind_another) { // the server ignores it, unless the COPY has failed already
     if (s_->owed.empty() || s_->owed.front().kind != reply_kind::execute) return swallow(header);
     s_->stray = stray_sync::possible;
+    s_->stray_behind_data = true;
     return forward(header);
   }
   const owed_reply* command = last_command();
@@ -289,6 +297,7 @@ owed_reply* client_side::last_command() {
 
 client_verdict client_side::copy(const frame_header& header) {
   if (!s_->copy_in && !s_->copy_both && s_->owed.empty()) return swallow(header); // what is late for a COPY that failed
+  s_->stray_behind_data = false;
   if (header.type != 'd') {
     owed_reply* command = last_command();
     if (s_->copy_in)

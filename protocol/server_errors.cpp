@@ -48,6 +48,7 @@ void server_side::error_in_batch(const frame_header& header, bytes_view body) {
       s_.owed.at(i).after_stray_sync = false;
     s_.owed.push_front(reply_kind::sync);
     s_.stray = stray_sync::none;
+    s_.stray_behind_data = false;
   }
   s_.skipping = s_.owed.empty();
   settle_stray_sync();

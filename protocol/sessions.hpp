@@ -236,8 +236,9 @@ struct server_session {
   bool copy_in = false;   // the server takes CopyData
   bool copy_both = false; // replication
   stray_sync stray = stray_sync::none;
-  std::uint64_t batch = 1;      // rises with every Sync or simple query sent
-  std::uint64_t used_batch = 0; // of what was sent last: in it something may have been done already
+  bool stray_behind_data = false; // no CopyData was sent behind it: if the COPY fails, it has failed before
+  std::uint64_t batch = 1;        // rises with every Sync or simple query sent
+  std::uint64_t used_batch = 0;   // of what was sent last: in it something may have been done already
   std::uint64_t parse_serial = 0;
   std::uint64_t unnamed_client = 0; // whose unnamed statement the server holds; 0: none, or it is not known whose
   std::uint64_t unnamed_generation = 0;

@@ -64,8 +64,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     must(step.send.size() < 4096);
     if (!safe && !tls) must(step.send.find(password) == bytes::npos);
     if (over) must(step.now != verdict::done && step.send.empty());
+    const bool ends = step.now == verdict::failed || step.now == verdict::impossible;
+    if (!over && ends) must(!step.why.empty() && step.send.empty());
     over = over || step.now != verdict::more;
-    if (step.now == verdict::failed || step.now == verdict::impossible) must(!step.why.empty() && step.send.empty());
     if (step.now == verdict::done) {
       must(type == 'Z' && authenticated && step.send.empty());
       must(!asked_scram); // it does not know the secret

@@ -51,9 +51,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     classify_startup_parameter(name);
     follows_client(name);
     must(canonical_parameter_name(canonical_parameter_name(name)) == canonical_parameter_name(name));
-    for (const int version : {140000, 160000})
-      must(canonical_application_name(canonical_application_name(value, version), version) ==
-           canonical_application_name(value, version));
+    must(canonical_application_name(canonical_application_name(value, 140000), 140000) ==
+         canonical_application_name(value, 140000));
+    must(canonical_application_name(value, 160000).size() <= 4 * 63); // each byte as \xHH
     server_version_number(value);
     in_list(value, name);
     if (value.find('\0') == std::string_view::npos) check_quoting(value);

@@ -2,7 +2,7 @@
 // pg_edge. A sequence is a list of items that can be left out one by one, so that a failing one can be made short.
 #pragma once
 
-#include "tests/support/wire_client.hpp"
+#include "tests/pg/model_illegal.hpp"
 
 #include <initializer_list>
 #include <random>
@@ -17,21 +17,6 @@ enum class mode { session, transaction, statement };
 inline const char* name_of(mode which) {
   return which == mode::session ? "session" : which == mode::transaction ? "transaction" : "statement";
 }
-
-struct item {
-  enum class what {
-    bytes,
-    wait,           // until all that was asked is answered, as far as can be told
-    cancel_running, // as soon as the notice "asleep" came, until the query ends
-    cancel_idle,    // when nothing runs: must do nothing
-    cut_off,        // the bytes are the beginning of a message; then no more is sent
-    terminate
-  };
-  what kind = what::bytes;
-  std::string text; // for people
-  std::string bytes;
-  int readies = 0; // ReadyForQuery it may bring, at most
-};
 
 using sequence = std::vector<item>;
 
@@ -218,7 +203,7 @@ private:
     case 12:
       return "set session my.own to " + tag();
     case 13:
-      return "select current_setting('my.own', true), current_setting('work_mem')";
+      return "select coalesce(nullif(current_setting('my.own', true), ''), 'none'), current_setting('work_mem')";
     case 14:
       return "discard " + one_of({"plans", "temp", "sequences"});
     default:
@@ -405,7 +390,7 @@ private:
   }
 
   // -- COPY -----------------------------------------------------------------------------------------------------
-  void copy_data(bool extended) {
+  void copy_data() {
     for (std::uint64_t n = pick(4); n > 0; --n) {
       const std::string row = pick(6) == 0 ? "no number\tx\n" : number() + "\tcopied " + number() + "\n";
       if (pick(5) == 0) {
@@ -415,11 +400,10 @@ private:
         add("d " + row.substr(0, row.size() - 1), copy_data_bytes(row));
       }
       if (pick(8) == 0) flush();
-      if (pick(40) == 0) illegal();
+      if (pick(40) == 0) illegal(true);
       if (pick(60) == 0) query("select 'in a copy'");
       if (pick(6) == 0) wait();
     }
-    if (!extended && pick(8) == 0) return; // left open
     if (pick(4) == 0)
       add("f", copy_fail_bytes("the client's reason"));
     else
@@ -447,8 +431,8 @@ private:
     if (pick(12) == 0) sql = "select 1; " + sql + "; " + copy_sql();
     query(sql);
     if (pick(2) == 0) wait();
-    copy_data(false);
-    if (pick(12) == 0) copy_data(false);
+    copy_data();
+    if (pick(12) == 0) copy_data();
   }
 
   void copy_in_extended() {
@@ -461,7 +445,7 @@ private:
       flush();
       wait();
     }
-    copy_data(true);
+    copy_data();
     if (pick(10) != 0) sync();
   }
 
@@ -561,44 +545,7 @@ private:
   }
 
   // -- what Postgres refuses ----------------------------------------------------------------------------------------
-  void illegal() {
-    switch (pick(16)) {
-    case 0:
-      return add("a type that is none", message_bytes('q', "body"));
-    case 1:
-      return add("Parse without its end", message_bytes('P', c_string("a") + "select 1"));
-    case 2:
-      return add("Bind that lies about its values", message_bytes('B', c_string("") + c_string("") + int16_bytes(0) +
-                                                                           int16_bytes(1) + int32_bytes(100) + "x"));
-    case 3:
-      return add("Describe of no kind", message_bytes('D', "X" + c_string("a")));
-    case 4:
-      return add("Execute cut short", message_bytes('E', c_string("") + int16_bytes(0)));
-    case 5:
-      return add("Close and more", message_bytes('C', "S" + c_string("a") + "b"));
-    case 6:
-      return add("CopyData outside", copy_data_bytes("1\toutside\n"));
-    case 7:
-      return add("CopyDone outside", copy_done_bytes());
-    case 8:
-      return add("CopyFail outside", copy_fail_bytes("outside"));
-    case 9:
-      return add("Sync with a body", message_bytes('S', "abc"), 1);
-    case 10:
-      return add("Flush with a body", message_bytes('H', "abc"));
-    case 11:
-      return add("Query without its end", message_bytes('Q', "select 1"), 1);
-    case 12:
-      return add("Query and more", message_bytes('Q', c_string("select 1") + "x"), 1);
-    case 13:
-      return add("FunctionCall of nothing", message_bytes('F', ""), 1);
-    case 14:
-      return add("a password nobody asked for", message_bytes('p', c_string("secret")));
-    default:
-      return add("Parse with text of no encoding",
-                 message_bytes('P', c_string("u") + c_string("select '\xff'") + int16_bytes(0)));
-    }
-  }
+  void illegal(bool in_copy = false) { made_.push_back(illegal_item(pick(in_copy ? illegal_in_copy : illegal_kinds))); }
 
   void ending() {
     wait();

@@ -46,16 +46,27 @@ BOOST_AUTO_TEST_CASE(B085_a_query_that_is_skipped_leaves_the_unnamed_statement) 
 }
 
 /// It would have to wait for the COPY to end, and the COPY waits for the client.
-BOOST_AUTO_TEST_CASE(B195_sql_that_names_statements_within_a_copy_ends_the_connection) {
+BOOST_AUTO_TEST_CASE(B195_sql_that_names_statements_within_a_copy_ends_the_copy) {
   for (const std::string& wrong : {q("DEALLOCATE s0"), p("", "DEALLOCATE s0") + b("") + e() + s()})
-    for (const bool at_once : {false, true}) {
-      rig all;
-      rig_client& client = all.client();
-      const std::string copy = q("COPY t FROM STDIN") + copy_data("row");
-      all.send(client, at_once ? copy + wrong : copy);
-      if (!at_once) all.send(client, wrong);
-      BOOST_TEST(client.broken.find("during COPY from stdin") != std::string::npos, client.broken);
-    }
+    for (const std::string& copy : {q("COPY t FROM STDIN"), p("", "COPY t FROM STDIN") + b("") + e() + h()})
+      for (const bool at_once : {false, true}) {
+        rig all;
+        rig_client& client = all.client();
+        const std::string row = copy_data("row");
+        all.send(client, at_once ? copy + row + wrong : copy + row);
+        if (!at_once) all.send(client, wrong);
+        BOOST_TEST(client.output.find("during COPY") != std::string::npos, joined(lines_of(client.output)));
+      }
+}
+
+BOOST_AUTO_TEST_CASE(B084_sql_that_names_statements_behind_a_copy_that_failed_waits_for_it) {
+  same_as_straight({q("PREPARE s0 AS SELECT 'kept'"), q("COPY t FROM STDIN"), copy_data("bad") + q("EXECUTE s0")});
+  same_as_straight({q("PREPARE s0 AS SELECT 'kept'"), p("", "COPY t FROM STDIN") + b("") + e() + h(),
+                    copy_data("bad") + q("EXECUTE s0") + s() + q("EXECUTE s0")});
+}
+
+BOOST_AUTO_TEST_CASE(B107_a_batch_behind_a_copy_that_failed_unseen_is_answered) {
+  same_as_straight({q("COPY t FROM STDIN"), copy_data("bad") + q("SELECT 1") + e("nowhere") + s() + q("SELECT 2")});
 }
 
 BOOST_AUTO_TEST_CASE(B195_a_flush_with_a_body_is_passed_over_within_a_copy) {
