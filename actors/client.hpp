@@ -57,6 +57,7 @@ public:
   caf::behavior make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "client"; }
+  bool take(const std::type_info& type, const void* message) override;
 
   // -- for the server it is linked to
   // ------------------------------------------------------------------------------------
@@ -143,6 +144,9 @@ private:
   std::size_t read_auth(protocol::bytes_view in);
   void auth_step(protocol::client_auth::step step);
   void derive_keys();
+  void ask_pam();
+  void take_pam_answer(const pam_answer& message);
+  std::string why_pam_is_no_matter() const;
   void remember_keys();
   void authenticated();
   bool read_parameters();

@@ -55,12 +55,34 @@ struct pool_common {
   std::atomic<std::uint32_t> reserve_used{0}; // permits beyond pool_size that are there now
 
   std::shared_ptr<const config::pool_settings> settings() const { return std::atomic_load(&settings_); }
-  void set_settings(std::shared_ptr<const config::pool_settings> now) { std::atomic_store(&settings_, std::move(now)); }
+  void set_settings(std::shared_ptr<const config::pool_settings> now) {
+    std::atomic_store(&settings_, std::move(now));
+    version_.fetch_add(1, std::memory_order_release);
+  }
+  /// Another number after each replacement.
+  std::uint32_t settings_version() const { return version_.load(std::memory_order_acquire); }
 
 private:
   std::shared_ptr<const config::pool_settings> settings_;
+  std::atomic<std::uint32_t> version_{0};
 };
 using pool_common_ptr = std::shared_ptr<pool_common>;
+
+/// A pool's settings for an actor that asks at every transaction: without a lock unless they have been replaced.
+class present_settings {
+public:
+  /// Valid until the next call.
+  const config::pool_settings& of(const pool_common& pool) {
+    const std::uint32_t version = pool.settings_version(); // first: what is kept may only be newer than it says
+    if (kept_ == nullptr || version != version_) kept_ = pool.settings();
+    version_ = version;
+    return *kept_;
+  }
+
+private:
+  std::shared_ptr<const config::pool_settings> kept_;
+  std::uint32_t version_ = 0;
+};
 
 // -- tenants, tenant, steward
 // --------------------------------------------------------------------------------------------
@@ -124,6 +146,12 @@ struct pool_unused {
   std::uint64_t joined = 0;
 };
 
+/// From a steward to its tenant: the last client of the pool has left. `joined`: as above.
+struct pool_empty {
+  std::uint64_t pool = 0;
+  std::uint64_t joined = 0;
+};
+
 /// Console and drains ask a steward for the handles of its shares; tenants pass it on.
 /// From a tenant to the root: it has no pool left. `joined`: clients it was ever asked to take.
 struct tenant_unused {
@@ -155,9 +183,9 @@ struct steward_list {
 };
 
 /// join_pool: to the steward of that pool, made if need be; settings_changed: to all of them
-using tenant_actor =
-    caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<pool_unused>, caf::reacts_to<settings_changed>,
-                     caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
+using tenant_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<pool_unused>,
+                                      caf::reacts_to<pool_empty>, caf::reacts_to<settings_changed>,
+                                      caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
 struct tenant_list {
   std::vector<tenant_actor> tenants;
 };
@@ -215,6 +243,12 @@ struct doubt_user {
 /// lookup_user: from the cache, or by auth_query
 /// doubt_user : what is kept may be out of date
 using user_lookup_actor = caf::typed_actor<caf::replies_to<lookup_user>::with<found_user>, caf::reacts_to<doubt_user>>;
+
+/// To a client: what PAM says about its password. `why`: if it is not right, for the log.
+struct pam_answer {
+  bool right = false;
+  std::string why;
+};
 
 // -- client
 // ---------------------------------------------------------------------------------------------------------------
@@ -445,6 +479,7 @@ PG_EDGE_LOCAL_MESSAGE(share_order)
 PG_EDGE_LOCAL_MESSAGE(client_left)
 PG_EDGE_LOCAL_MESSAGE(share_unused)
 PG_EDGE_LOCAL_MESSAGE(pool_unused)
+PG_EDGE_LOCAL_MESSAGE(pool_empty)
 PG_EDGE_LOCAL_MESSAGE(tenant_unused)
 PG_EDGE_LOCAL_MESSAGE(reserve_wish)
 PG_EDGE_LOCAL_MESSAGE(list_shares)
@@ -455,6 +490,7 @@ PG_EDGE_LOCAL_MESSAGE(steward_list)
 PG_EDGE_LOCAL_MESSAGE(tenant_list)
 PG_EDGE_LOCAL_MESSAGE(resolve_host)
 PG_EDGE_LOCAL_MESSAGE(resolved_host)
+PG_EDGE_LOCAL_MESSAGE(pam_answer)
 PG_EDGE_LOCAL_MESSAGE(lookup_user)
 PG_EDGE_LOCAL_MESSAGE(found_user)
 PG_EDGE_LOCAL_MESSAGE(doubt_user)

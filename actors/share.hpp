@@ -38,6 +38,7 @@ public:
   caf::behavior make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "share"; }
+  bool take(const std::type_info& type, const void* message) override;
 
   // -- for clients and servers on the same reactor
   // -------------------------------------------------------------------------
@@ -102,12 +103,14 @@ private:
   void on_limits_moved();
   void on_end_clients(const end_clients& message);
 
-  // -- share_upkeep.cpp
+  // -- share_failures.cpp
   void forget_failure();
   void look_at_credentials();
   void login_failed(const protocol::bytes& error, class server* made_for);
   void refuse_all(const protocol::bytes& error);
   void refuse(queue::iterator whom, const protocol::bytes& error);
+
+  // -- share_upkeep.cpp
   void tick();
   void check_waiters(clock::time_point now);
   void check_servers(clock::time_point now);
@@ -137,6 +140,7 @@ private:
 
   node_context& node_;
   pool_common_ptr pool_;
+  mutable present_settings settings_;
   steward_actor steward_;
   cluster::permit_share permits_;
   std::shared_ptr<limit_seat> seat_; // in the limits over several pools
