@@ -69,6 +69,11 @@ BOOST_AUTO_TEST_CASE(B107_a_batch_behind_a_copy_that_failed_unseen_is_answered) 
   same_as_straight({q("COPY t FROM STDIN"), copy_data("bad") + q("SELECT 1") + e("nowhere") + s() + q("SELECT 2")});
 }
 
+BOOST_AUTO_TEST_CASE(B107_what_waits_behind_a_copy_whose_sync_was_ignored_is_not_forgotten) {
+  same_as_straight({p("", "COPY t FROM STDIN") + b("") + e() + s() + copy_done() + p("", "DEALLOCATE s0") + b("") +
+                    e() + cs("") + s()});
+}
+
 BOOST_AUTO_TEST_CASE(B195_a_flush_with_a_body_is_passed_over_within_a_copy) {
   same_as_straight({q("COPY t FROM STDIN"), raw('H', "abc") + copy_data("row") + copy_done(), q("SELECT 1")});
 }
