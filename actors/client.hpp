@@ -187,6 +187,7 @@ private:
   // client.cpp
   void fail(protocol::bytes_view error, std::string_view why);
   void fail(protocol::error_code code, std::initializer_list<std::string_view> args = {});
+  bool in_midst_of_message() const;
   void leave(std::string_view why);
   void let_server_go(bool said_goodbye);
   void finish_leaving();
