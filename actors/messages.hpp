@@ -11,6 +11,7 @@
 
 #include "actors/pool_gates.hpp"
 #include "cluster/permits.hpp"
+#include "config/hba.hpp"
 #include "config/resolve.hpp"
 #include "config/settings.hpp"
 #include "protocol/bytes.hpp"
@@ -232,7 +233,15 @@ struct resolved_host {
   std::vector<server_address> addresses;
   std::string error; // why there are none
 };
-using resolver_actor = caf::typed_actor<caf::replies_to<resolve_host>::with<resolved_host>>;
+/// Who a client's address belongs to, for host-based rules.
+struct name_client {
+  config::ip_address address;
+};
+struct client_name {
+  config::hba_client_name is;
+};
+using resolver_actor = caf::typed_actor<caf::replies_to<resolve_host>::with<resolved_host>,
+                                        caf::replies_to<name_client>::with<client_name>>;
 
 // -- user_lookup
 // ----------------------------------------------------------------------------------------------------------
@@ -522,6 +531,8 @@ PG_EDGE_LOCAL_MESSAGE(steward_list)
 PG_EDGE_LOCAL_MESSAGE(tenant_list)
 PG_EDGE_LOCAL_MESSAGE(resolve_host)
 PG_EDGE_LOCAL_MESSAGE(resolved_host)
+PG_EDGE_LOCAL_MESSAGE(name_client)
+PG_EDGE_LOCAL_MESSAGE(client_name)
 PG_EDGE_LOCAL_MESSAGE(pam_answer)
 PG_EDGE_LOCAL_MESSAGE(lookup_user)
 PG_EDGE_LOCAL_MESSAGE(found_user)

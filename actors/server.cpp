@@ -36,7 +36,7 @@ caf::behavior server::make_behavior() {
   return {
       [this](const close_server& message) { close_now(message.reason); },
       [this](const connect_server&) {
-        if (!attempt_ || step_ != server_step::resolving) return;
+        if (!attempt_ || !std::exchange(attempt_->go_on, false)) return;
         in_.clear();
         out_.clear();
         attempt_->login.reset();
@@ -62,6 +62,8 @@ void server::on_exit() {
   share_ = nullptr;
   plan_.slot.reset();
   plan_.ticket.reset();
+  address_seat_.leave();
+  host_seat_.leave();
 }
 
 // -- hand-out

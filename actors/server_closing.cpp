@@ -88,15 +88,9 @@ bool server::cancel_again(clock::time_point now) {
   if (cancels_ > 0 || now < ending_->cancel_at) return true;
   constexpr std::size_t last = std::size(cancel_pauses) - 1;
   ending_->cancel_at = now + cancel_pauses[std::min(++ending_->cancels, last)];
-  cancel_order order;
-  order.address = address_;
-  order.process_id = process_id_;
-  order.secret = cancel_secret_;
-  order.limit = pool_->settings()->cancel_wait_timeout;
-  order.server = caf::actor_cast<caf::actor>(this);
   log_own(level::debug, log_event::cancel_forwarded, field("pid", process_id_), field("again", ending_->cancels));
   cancel_begins();
-  ending_->canceller = spawn_pinned<canceller>(home(), std::move(order));
+  ending_->canceller = spawn_pinned<canceller>(home(), own_cancel());
   return true;
 }
 
@@ -127,7 +121,29 @@ void server::on_lost(std::string why) {
   client_ = nullptr;
   if (whose != nullptr) whose->server_lost(why);
   client_ref_ = nullptr;
+  cancel_orphan();
   gone(!close_reason_.empty() ? close_reason_ : std::move(why));
+}
+
+/// The connection went without a word of Postgres while a query ran: it may have been the network that ended it, and
+/// then the backend would run on beside the next one of this permit. Should the backend be gone, its key fits nobody.
+void server::cancel_orphan() {
+  const bool silent = !session_.fatal_seen && session_.last_words.empty();
+  const bool cancellable = process_id_ != 0 && !plan_.replication;
+  if (step_ == server_step::closing || !silent || !cancellable || session_.owed.empty()) return;
+  log_own(level::debug, log_event::cancel_forwarded, field("pid", process_id_), field("lost", true));
+  spawn_pinned<canceller>(home(), own_cancel());
+}
+
+/// Nobody waits for it, and it takes no place among the cancels of clients.
+cancel_order server::own_cancel() {
+  cancel_order order;
+  order.address = address_;
+  order.process_id = process_id_;
+  order.secret = cancel_secret_;
+  order.limit = pool_->settings()->cancel_wait_timeout;
+  order.server = caf::actor_cast<caf::actor>(this);
+  return order;
 }
 
 /// Postgres has closed its side, or never had one: the permit is free.

@@ -46,8 +46,10 @@ const std::map<std::string_view, used_by_loader> loader_rows = {
 
 /// Rows whose use is being built; empty when an issue is resolved.
 const std::set<std::string_view> awaited = {
-    "max_waiting_clients", "max_client_statements", "max_client_memory", "memory_limit",
-    "dns_max_ttl",         "dns_nxdomain_ttl",      "resolv_conf",
+    "max_waiting_clients",
+    "max_client_statements",
+    "max_client_memory",
+    "memory_limit",
 };
 
 /// The sources that act. Those that only show settings in the console do not count.
