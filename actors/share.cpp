@@ -161,7 +161,8 @@ share::queue::iterator share::first_plain_waiter() {
 
 /// Returns whether anything was done.
 bool share::hand_out() {
-  if (idle_.empty()) return false; // on its way from another reactor
+  forget_lost();
+  if (idle_.empty()) return false; // on its way from another reactor, or lost and its server_gone on its way
   const auto to = first_plain_waiter();
   if (to == waiters_.end()) { // only replication clients wait: they need a connection of their own, and so its permit
     const bool one_waits =
@@ -172,6 +173,16 @@ bool share::hand_out() {
   }
   grant(to, *take_idle());
   return true;
+}
+
+/// A server that Postgres has closed is still in the list until its server_gone is read here: who got it now would wait
+/// for ever, since nobody would tell that client.
+void share::forget_lost() {
+  const auto lost = [](const server* what) { return what->step() != server_step::idle; };
+  while (!idle_.empty() && lost(idle_.back()))
+    idle_.pop_back();
+  while (!idle_.empty() && lost(idle_.front()))
+    idle_.pop_front();
 }
 
 server* share::take_idle() {
@@ -340,6 +351,7 @@ void share::on_ready(const server_ready& message) {
   if (entry == nullptr || entry->state != server_state::opening) return;
   forget_failure();
   auto& what = *behind<server>(message.server);
+  if (what.step() != server_step::idle) return;                        // lost since: server_gone follows
   if (node_.hosts.moved(what.address())) what.reconnect_wanted = true; // since its login began
   move_state(*entry, server_state::idle);
   if (what.replication()) {

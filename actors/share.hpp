@@ -82,6 +82,7 @@ private:
   void pay_limits();
   void give_up();
   queue::iterator first_plain_waiter();
+  void forget_lost();
   class server* take_idle();
   void close(class server& what, std::string why);
   void move_state(server_entry& entry, cluster::server_state to);
