@@ -69,12 +69,15 @@ caf::behavior client::make_behavior() {
           end_error_ = message.error;
         }
       },
+      [this](const shed_client& message) { shed(message.limit); },
       [this](const console_reply& message) { take_console_reply(message); },
       [this](const take_snapshot&) { return row(); },
   };
 }
 
 void client::on_exit() {
+  // After an exception in a message handler; when the reactor stops everybody goes.
+  if (step_ != client_step::gone && reactor::current() == &home() && !home().stopping()) on_exception();
   home().cancel(deadline_);
   attachment_.unlink();
   close_socket();
@@ -167,7 +170,7 @@ void client::leave(std::string_view why) {
   const auto settings = node_.settings()->values;
   if (logged_in && settings->log_disconnections)
     log_own(log_event::client_disconnected, field("reason", why));
-  else if (!logged_in && step_ != client_step::cancelling && settings->log_pooler_errors && !why.empty())
+  else if (!logged_in && settings->log_pooler_errors && !why.empty())
     log_own(log_event::client_login_failed, field("step", to_string(step_)), field("reason", why));
   home().cancel(deadline_);
   if (key_.process_id != 0) node_.cancels.remove(key_);

@@ -93,6 +93,8 @@ public:
   void check_times(clock::time_point now);
   clock::time_point waiting_since() const { return wait_began_; }
   client_row row() const;
+  /// What ending it would give back. Nothing for the console, which is needed most when memory is short.
+  cluster::memory_holder memory_held() const;
   /// The link by which the share lists its clients.
   list_link& attachment() { return attachment_; }
 
@@ -105,6 +107,9 @@ protected:
   void on_hangup() override;
   void on_lost(std::string why) override;
   void on_arrival() override;
+  bool may_read() override;
+  void has_read(std::size_t bytes) override;
+  void on_exception() noexcept override;
 
 private:
   struct login_state;
@@ -120,6 +125,7 @@ private:
   void choose_database();
   bool throttled();
   void note_login(bool succeeded);
+  bool room_for_one_more();
   bool tenant_lets_in();
   bool take_seat(const config::route& way);
   protocol::bytes password_refusal() const;
@@ -175,6 +181,10 @@ private:
   void spawn_canceller(const caf::actor& requester, bool counted);
   bool keeps_server() const;
   bool between_transactions() const;
+
+  // client_memory.cpp
+  void shed(std::uint64_t limit);
+  bool within_memory();
 
   // client.cpp
   void fail(protocol::bytes_view error, std::string_view why);

@@ -99,10 +99,26 @@ bool client::admitted() {
     return refuse(protocol::error_code::address_not_allowed, {peer_.host, login_->asked_user, database_});
   if (node_.draining.load(std::memory_order_relaxed)) return refuse(protocol::error_code::not_accepting);
   const bool console_user = config::is_console_name(database_) && &tenant == &settings.default_tenant;
-  if (!console_user && node_.clients.load(std::memory_order_relaxed) > settings.max_client_conn)
-    return refuse(protocol::error_code::too_many_clients,
-                  {"max_client_conn", std::to_string(settings.max_client_conn), "[pg_edge]"});
-  return true;
+  return console_user || room_for_one_more();
+}
+
+/// In the node as a whole. Not asked of the console, which is needed most when there is none.
+bool client::room_for_one_more() {
+  const config::settings& settings = *login_->settings->values;
+  if (node_.clients.load(std::memory_order_relaxed) > settings.max_client_conn) {
+    fail(protocol::error_code::too_many_clients,
+         {"max_client_conn", std::to_string(settings.max_client_conn), "[pg_edge]"});
+    return false;
+  }
+  if (node_.descriptors.clients > 0 && socket_.fd() >= node_.descriptors.clients) {
+    fail(protocol::error_code::too_many_clients, {"the limit of open files, RLIMIT_NOFILE,",
+                                                  std::to_string(node_.descriptors.all), "what starts pg_edge"});
+    return false;
+  }
+  if (node_.memory.state.load(std::memory_order_relaxed) == cluster::memory_state::calm) return true;
+  fail(protocol::error_code::memory_refused, {std::to_string(settings.memory_limit.bytes),
+                                              std::to_string(node_.memory.used.load(std::memory_order_relaxed))});
+  return false;
 }
 
 /// Too many failures before: refused without looking at the password, right or wrong.

@@ -40,7 +40,9 @@ struct client::login_state {
   std::optional<std::string> application_name;
   std::string welcome_key; // the same as one string; empty: none
   bool busy = false;       // something else must answer before more is read
+  // Each may be asked for once: so many packets may come before the one that logs in.
   bool asked_encryption = false;
+  bool asked_gssapi = false;
   bool learning = false; // a server is asked what it makes of the start-up settings
 };
 

@@ -92,6 +92,10 @@ void connection::pump() {
       home().again(*this);
       break;
     }
+    if (!may_read()) {
+      home().again_first(*this);
+      break;
+    }
     if (!(in_.empty() ? read_scratch() : read_behind())) break;
   }
   pumping_ = false;
@@ -102,6 +106,7 @@ bool connection::note_read(io_result got, std::size_t room) {
   switch (got.status) {
   case io_status::ok:
     bytes_in_ += got.bytes;
+    has_read(got.bytes);
     // A plain socket that gave less than there was room for is empty; its next bytes make a new event.
     if (got.bytes < room && !socket_.tls() && !hangup_) readable_ = false;
     return true;
@@ -178,7 +183,10 @@ void connection::on_io(std::uint32_t events) {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hangup_ = true;
   if (step_ == step::connecting) return go_on_connecting();
   if (step_ == step::peeking) {
-    if (!readable_ || !on_first_bytes() || step_ != step::peeking) return;
+    const bool more = readable_ && on_first_bytes();
+    // Half a header and then the end: nothing will come that would make more of it.
+    if (!more && hangup_ && open() && step_ == step::peeking) return on_lost({});
+    if (!more || step_ != step::peeking) return;
     step_ = step::relaying;
   }
   if (step_ == step::handshaking) return go_on_handshake();
@@ -193,6 +201,7 @@ void connection::on_io(std::uint32_t events) {
 }
 
 void connection::on_broken() noexcept {
+  on_exception();
   close_socket();
   quit(caf::exit_reason::unhandled_exception);
 }

@@ -81,6 +81,7 @@ void share::on_exit() {
   idle_.clear();
   waiters_.clear();
   waiting_.clear();
+  publish_waiting();
   carried_.clear();
   cancel_queue_.clear();
   if (seat_) seat_->leave();
@@ -105,6 +106,7 @@ void share::move_state(server_entry& entry, server_state to) {
 
 /// Called at the end of every event: does what the permits say until they say nothing.
 void share::act() {
+  publish_waiting();
   if (seat_->owes()) pay_limits();
   bool opening_refused = false;
   permits_.set_waiters(static_cast<std::uint32_t>(waiters_.size()));
@@ -128,6 +130,7 @@ void share::act() {
       break;
     }
   }
+  publish_waiting();
   if (!opening_refused || home().now() < retry_at_) seat_->withdraw();
   seat_->note_idle(idle_.empty() ? std::nullopt : std::optional(idle_.front()->idle_since()));
   if (const auto report = permits_.take_report()) {
@@ -175,6 +178,7 @@ server* share::take_idle() {
 void share::grant(queue::iterator to, server& what) {
   server_entry& entry = servers_.at(&what);
   move_state(entry, server_state::busy);
+  entry.granted_to = to->who;
   what.assign();
   anon_send(caf::actor_cast<caf::actor>(to->client), granted{entry.ref, to->epoch});
   waiting_.erase(to->who);
@@ -289,6 +293,7 @@ void share::on_check_out(const check_out& message) {
       waiters_.end(), waiter{message.client, who, message.epoch, home().now(), message.replication, false, nullptr});
   waiting_[who] = place;
   act();
+  refuse_if_too_many(message);
 }
 
 void share::on_abandon(const abandon& message) {

@@ -113,6 +113,33 @@ constexpr error_row rows[] = {
      "Give portals and statements shorter names."},
     {message_too_long, "message_too_long", "54000", fatal, "message of {0} bytes is too long: max_packet_size is {1}",
      "Raise max_packet_size in [pg_edge], or send the value in parts."},
+    // 53300: the statement never left pg_edge, and a moment later there may be room.
+    {too_many_waiting, "too_many_waiting", "53300", error,
+     "too many clients wait for a server connection of pool {0}: max_waiting_clients is {1}",
+     "Nothing was sent to the server. Try again in a moment; max_waiting_clients is set in {2}."},
+    {too_many_waiting_at_login, "too_many_waiting_at_login", "53300", fatal,
+     "too many clients wait for a server connection of pool {0}: max_waiting_clients is {1}",
+     "Nothing was sent to the server. Connect again in a moment; max_waiting_clients is set in {2}."},
+    {too_many_statements, "too_many_statements", "53400", error,
+     "too many prepared statements: max_client_statements is {0}",
+     "Close statements that are not needed any more, or raise max_client_statements in [pg_edge]."},
+    {statements_too_large, "statements_too_large", "53200", error,
+     "out of memory: with this statement the client would need {0} bytes, and max_client_memory is {1}",
+     "Close statements that are not needed any more, or raise max_client_memory in [pg_edge]."},
+    {client_memory, "client_memory", "53200", fatal,
+     "out of memory: the client needs {0} bytes, and max_client_memory is {1}",
+     "Send large statements without a name, or raise max_client_memory in [pg_edge]."},
+    {memory_refused, "memory_refused", "53200", fatal,
+     "out of memory: no new clients while memory_limit is reached",
+     "pg_edge uses {1} bytes; memory_limit is {0}, set in [pg_edge]. Connect again later, or to another node."},
+    {memory_shed, "memory_shed", "53200", fatal,
+     "terminating connection because of memory shortage: the client needs {0} bytes, more than others",
+     "No statement was running and no transaction was open. pg_edge is above its memory_limit of {1} bytes, set in "
+     "[pg_edge]."},
+    {memory_shed_unknown, "memory_shed_unknown", "08006", fatal,
+     "terminating connection because of memory shortage: the client needs {0} bytes, more than others; whether its "
+     "last statement took effect is unknown",
+     "A statement or transaction was under way. pg_edge is above its memory_limit of {1} bytes, set in [pg_edge]."},
     // -- time-outs
     // pg_edge cancels the statement and closes the server, but may not see which of the two came first.
     {query_timeout, "query_timeout", "08006", fatal,
