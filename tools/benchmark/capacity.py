@@ -1,0 +1,60 @@
+"""How much one core of a pooler can carry: the pooler pinned to core 0, the load generator and a stub server on the
+others, so that the pooler is what is short."""
+
+import os
+import subprocess
+
+from machine import Server, free_port
+from poolers import Setup, newer_pgbouncer
+from report import print_row, summary
+from workloads import load_generator
+
+rows = [("SELECT 1 simple", "simple", 16), ("SELECT 1 extended", "extended", 16), ("SELECT 1 prepared", "prepared", 16),
+        ("SELECT 1 simple 128 clients", "simple", 128), ("SELECT 1 simple 1000 clients", "simple", 1000),
+        ("SELECT 1 simple 10000 clients", "simple", 10000)]
+
+
+def run(chosen, folder, rivals):
+    results = {}
+    port = free_port()
+    log = open(folder / "stub.log", "ab")
+    with Server([f"{chosen.build_folder}/bench_server", str(port)], log, port, core=other_cores()):
+        for name, kind, clients in rows:
+            if chosen.only not in name:
+                continue
+            measured = measure(chosen, Setup(folder, port, pool_size=20 if clients < 1000 else 60, core=0), rivals,
+                               kind, clients)
+            print_row(name, [one.name for one in rivals], measured, "pgbouncer")
+            results[name] = {who: summary(rounds) | {"rounds": rounds} for who, rounds in measured.items()}
+    return results
+
+
+def other_cores():
+    return f"1-{os.cpu_count() - 1}" if os.cpu_count() > 2 else "1"
+
+
+def measure(chosen, setup, rivals, kind, clients):
+    measured = {}
+    able = [one for one in rivals if not (kind == "prepared" and one.name == "pgbouncer" and not newer_pgbouncer())]
+    for number in range(chosen.rounds):
+        for pooler in able if number % 2 == 0 else reversed(able):
+            with pooler.start(setup) as running:
+                measured.setdefault(pooler.name, []).append(one_round(chosen, running, kind, clients))
+    return measured
+
+
+def one_round(chosen, pooler, kind, clients):
+    os.sched_setaffinity(0, set(range(1, os.cpu_count())))  # inherited by the load generator
+    try:
+        load_generator(chosen.build_folder, "query", pooler.port, clients, 0.3, kind)  # warms the pool
+        before, switches = pooler.cpu_seconds(), pooler.context_switches()
+        figures = load_generator(chosen.build_folder, "query", pooler.port, clients, chosen.seconds, kind)
+        after = pooler.cpu_seconds()
+    finally:
+        os.sched_setaffinity(0, set(range(os.cpu_count())))
+    count = figures["queries"]
+    used = [(b - a) / count * 1e6 for a, b in zip(before, after)]
+    return {"tps": count / figures["seconds"], "user_us": used[0], "system_us": used[1], "cpu_us": sum(used),
+            "busy": sum(b - a for a, b in zip(before, after)) / figures["seconds"],
+            "switches": (pooler.context_switches() - switches) / count,
+            **{key: figures[key] for key in ("p50", "p95", "p99", "p99.9")}}
