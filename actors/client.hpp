@@ -126,6 +126,9 @@ private:
   bool throttled();
   void note_login(bool succeeded);
   bool room_for_one_more();
+  void login_begins();
+  void login_is_over();
+  bool take_session();
   bool tenant_lets_in();
   bool take_seat(const config::route& way);
   protocol::bytes password_refusal() const;
@@ -191,6 +194,7 @@ private:
   void fail(protocol::error_code code, std::initializer_list<std::string_view> args = {});
   void leave(std::string_view why);
   void let_server_go(bool said_goodbye);
+  void close_client_socket();
   void finish_leaving();
   void set_step(client_step now) { step_ = now; }
   void arm_idle_deadline();
@@ -209,7 +213,7 @@ private:
   caf::strong_actor_ptr self_ptr() { return caf::actor_cast<caf::strong_actor_ptr>(this); }
 
   node_context& node_;
-  owned_link<client> attachment_{*this};
+  owned_link<client> attachment_{*this}; // in its share's list; before that in the list of logins under way
   protocol::client_session session_;
   std::unique_ptr<login_state> login_; // gone once logged in
   class share* share_ = nullptr;       // on this reactor, and alive as long as share_ref_ is held
@@ -237,8 +241,11 @@ private:
   bool logical_replication_ = false;
   bool said_goodbye_ = false;
   bool end_at_transaction_end_ = false;
-  bool counted_ = false; // in node_.clients
+  bool counted_ = false;         // in node_.clients
+  bool session_counted_ = false; // in node_.sessions
+  bool login_listed_ = false;    // among the logins under way of this reactor
   bool admin_ = false;
+  bool failed_ = false; // it has been told why
   protocol::bytes end_error_;
   std::unique_ptr<protocol::console_session> console_; // in the step `console`
 };

@@ -7,6 +7,9 @@
 namespace pg_edge::actors {
 
 struct client::login_state {
+  /// So many may be under way on one reactor: then the one that began first is ended for each new one.
+  static constexpr std::size_t most_under_way = 1000;
+
   /// `door_name`: the key in [listeners]; empty: the door of the global settings.
   login_state(std::shared_ptr<const node_settings> in_force, const std::string& door_name)
       : settings(std::move(in_force)), tls(&settings->tls_of(door_name)) {

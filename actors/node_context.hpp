@@ -83,6 +83,7 @@ public:
   protocol::bytes secret;                // of this machine; salts hang on it unless mock_authentication_nonce is set
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising
   std::atomic<std::int64_t> clients{0};  // connected, logins under way included
+  std::atomic<std::int64_t> sessions{0}; // of those, the ones that have shown who they are
   memory_level memory;
   descriptor_limits descriptors;
   std::atomic<int> listeners_paused{0}; // for want of descriptors

@@ -113,6 +113,9 @@ constexpr error_row rows[] = {
      "Give portals and statements shorter names."},
     {message_too_long, "message_too_long", "54000", fatal, "message of {0} bytes is too long: max_packet_size is {1}",
      "Raise max_packet_size in [pg_edge], or send the value in parts."},
+    {too_many_logins, "too_many_logins", "53300", fatal,
+     "terminating connection: too many connections are logging in, and this one has taken longest",
+     "At most {0} may be under way on one reactor. Look for clients that connect and say nothing."},
     // 53300: the statement never left pg_edge, and a moment later there may be room.
     {too_many_waiting, "too_many_waiting", "53300", error,
      "too many clients wait for a server connection of pool {0}: max_waiting_clients is {1}",

@@ -2,9 +2,7 @@
 // closed, one line of the log says the reason, memory and descriptors go back to what they were, and a customer beside
 // them notices nothing: no error, and he gets a good part done of what he gets done when it is quiet.
 #include "tests/pg/hostile_support.hpp"
-
-#include <openssl/err.h>
-#include <openssl/ssl.h>
+#include "tests/pg/hostile_tls.hpp"
 
 #include <random>
 
@@ -78,51 +76,11 @@ std::string lying_start(std::int64_t length) {
   return int32_bytes(length) + int32_bytes(protocol_3_0) + c_string("user") + c_string("x") + std::string(1, '\0');
 }
 
-// -- TLS of the tests' own
+// -- TLS
 // ---------------------------------------------------------------------------------------------------
 
-/// A TLS session behind an SSLRequest, where the test can reach OpenSSL and the socket.
-class tls_peer {
-public:
-  tls_peer(const target& at, int version) : client_(at.connect()), context_(SSL_CTX_new(TLS_client_method())) {
-    client_.send(ssl_request_bytes());
-    if (client_.read_raw(1) != "S") throw test_failure("no TLS");
-    SSL_CTX_set_min_proto_version(context_, version);
-    SSL_CTX_set_max_proto_version(context_, version);
-    ssl_ = SSL_new(context_);
-    SSL_set_fd(ssl_, client_.descriptor());
-    const int flags = ::fcntl(client_.descriptor(), F_GETFL);
-    ::fcntl(client_.descriptor(), F_SETFL, flags & ~O_NONBLOCK);
-    timeval limit{15, 0};
-    ::setsockopt(client_.descriptor(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    if (SSL_connect(ssl_) != 1) throw test_failure("no TLS handshake");
-  }
-  ~tls_peer() {
-    SSL_free(ssl_);
-    SSL_CTX_free(context_);
-    ERR_clear_error();
-  }
-  SSL* ssl() { return ssl_; }
-  int fd() const { return client_.descriptor(); }
-  void send(const std::string& bytes) { SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())); }
-  /// Reads to the end of the connection, within the limit of the socket.
-  std::string end() {
-    char buffer[4096];
-    while (true) {
-      const ssize_t got = ::recv(fd(), buffer, sizeof buffer, 0);
-      if (got == 0 || (got < 0 && errno == ECONNRESET)) return "closed";
-      if (got < 0) return "open";
-    }
-  }
-
-private:
-  wire_client client_;
-  SSL_CTX* context_;
-  SSL* ssl_ = nullptr;
-};
-
 std::string renegotiate(const target& at) {
-  tls_peer peer(at, TLS1_2_VERSION);
+  tls_peer peer(at.node.port(), TLS1_2_VERSION);
   peer.send(startup_bytes(scram_user));
   char answer[64];
   if (SSL_read(peer.ssl(), answer, sizeof answer) <= 0) return "no answer";
@@ -133,7 +91,7 @@ std::string renegotiate(const target& at) {
 }
 
 std::string key_updates(const target& at) {
-  tls_peer peer(at, TLS1_3_VERSION);
+  tls_peer peer(at.node.port(), TLS1_3_VERSION);
   for (int i = 0; i < 20'000; ++i) { // records without data, each with an answer to be kept ready
     SSL_key_update(peer.ssl(), SSL_KEY_UPDATE_REQUESTED);
     if (SSL_do_handshake(peer.ssl()) != 1) break;
@@ -142,7 +100,7 @@ std::string key_updates(const target& at) {
 }
 
 std::string garbage_in_tls(const target& at, int version) {
-  tls_peer peer(at, version);
+  tls_peer peer(at.node.port(), version);
   const std::string garbage(200, '\x17');
   static_cast<void>(::send(peer.fd(), garbage.data(), garbage.size(), MSG_NOSIGNAL));
   return peer.end();
@@ -592,6 +550,36 @@ BOOST_AUTO_TEST_CASE(B037_logins_that_stall_or_lie) {
 
 BOOST_AUTO_TEST_CASE(B132_sessions_that_send_and_never_read) {
   try_all(sessions(), 1);
+}
+
+BOOST_AUTO_TEST_CASE(B193_reloads_and_show_clients_under_load) {
+  const auto toml = [](int size) {
+    return simple_toml("reactors = 2\nadmin_users = \"trust_user\"\ndefault_pool_size = " + std::to_string(size) + "\n");
+  };
+  pg_edge_process node(toml(3));
+  const bystander one(node), two(node, "app"), three(node, "app");
+  BOOST_REQUIRE(wait_for([&] { return one.done() > 10 && two.done() > 10 && three.done() > 10; }));
+  std::atomic<bool> stop = false;
+  std::atomic<int> shown = 0;
+  std::thread watcher([&] {
+    pq console(node.conninfo("trust_user", "pgbouncer"));
+    while (!stop)
+      for (const char* what : {"show clients", "show servers", "show pools", "show stats", "show config"})
+        shown += console.exec(what).ok() ? 1 : -1000;
+  });
+  for (int i = 0; i < 30; ++i) {
+    node.rewrite_config(toml(1 + i % 4));
+    node.signal(SIGHUP);
+    std::this_thread::sleep_for(milliseconds(60));
+  }
+  stop = true;
+  watcher.join();
+  BOOST_TEST(shown > 20);
+  BOOST_TEST(wait_for([&] { return times_in_log(node, "event=settings_reloaded") >= 20; }));
+  for (const bystander* who : {&one, &two, &three}) {
+    BOOST_TEST(who->errors() == 0, who->first_error());
+    BOOST_TEST(done_within(*who, milliseconds(500)) > 0);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

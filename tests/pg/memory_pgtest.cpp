@@ -77,6 +77,30 @@ BOOST_AUTO_TEST_CASE(max_waiting_clients_of_a_database) {
   first.expect("T D(waited) C Z(I)");
 }
 
+BOOST_AUTO_TEST_CASE(who_has_not_logged_in_takes_no_place_of_max_client_conn) {
+  for (const int reactors : {1, 2}) {
+    pg_edge_process node(simple_toml("max_client_conn = 3\nreactors = " + std::to_string(reactors) + "\n"));
+    std::list<wire_client> silent;
+    for (int i = 0; i < 30; ++i) {
+      silent.emplace_back(node.port());
+      if (i % 3 == 0) silent.back().send(startup_bytes({{"user", "scram_user"}, {"database", "app"}}));
+    }
+    std::vector<wire_client> clients;
+    for (int i = 0; i < 3; ++i)
+      clients.push_back(log_in(node));
+    wire_client refused(node.port());
+    const auto answer = refused.try_startup({{"user", "trust_user"}, {"database", "app"}});
+    BOOST_TEST(told(answer.at(0)) == "FATAL 53300 sorry, too many clients already: max_client_conn is 3");
+    clients.pop_back();
+    BOOST_TEST(wait_for([&] {
+      wire_client again(node.port());
+      const auto said = again.try_startup({{"user", "trust_user"}, {"database", "app"}});
+      return !said.empty() && said.back().type == 'Z';
+    }));
+    BOOST_TEST(clients.front().value("select 1") == "1");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(max_client_statements_is_an_error_in_its_place) {
   pg_edge_process node(simple_toml("max_client_statements = 3\n"));
   wire_client client = log_in(node);
