@@ -46,7 +46,6 @@ caf::behavior client::make_behavior() {
   await_first_bytes();
   if (!watch()) leave("out of descriptors");
   return {
-      [this](const granted& message) { take_grant(message); },
       [this](const check_out_refused& message) { take_refusal(message); },
       [this](const abandoned& message) {
         if (message.epoch == epoch_) out_of_queue();
@@ -75,6 +74,13 @@ caf::behavior client::make_behavior() {
       [this](const console_reply& message) { take_console_reply(message); },
       [this](const take_snapshot&) { return row(); },
   };
+}
+
+/// The message of every transaction.
+bool client::take(const std::type_info& type, const void* message) {
+  if (type != typeid(granted)) return false;
+  take_grant(*static_cast<const granted*>(message));
+  return true;
 }
 
 void client::on_exit() {

@@ -57,6 +57,7 @@ public:
   caf::behavior make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "client"; }
+  bool take(const std::type_info& type, const void* message) override;
 
   // -- for the server it is linked to
   // ------------------------------------------------------------------------------------

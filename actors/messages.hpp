@@ -57,12 +57,34 @@ struct pool_common {
   std::atomic<std::uint32_t> waiting{0};      // clients that wait for a server, on all reactors
 
   std::shared_ptr<const config::pool_settings> settings() const { return std::atomic_load(&settings_); }
-  void set_settings(std::shared_ptr<const config::pool_settings> now) { std::atomic_store(&settings_, std::move(now)); }
+  void set_settings(std::shared_ptr<const config::pool_settings> now) {
+    std::atomic_store(&settings_, std::move(now));
+    version_.fetch_add(1, std::memory_order_release);
+  }
+  /// Another number after each replacement.
+  std::uint32_t settings_version() const { return version_.load(std::memory_order_acquire); }
 
 private:
   std::shared_ptr<const config::pool_settings> settings_;
+  std::atomic<std::uint32_t> version_{0};
 };
 using pool_common_ptr = std::shared_ptr<pool_common>;
+
+/// A pool's settings for an actor that asks at every transaction: without a lock unless they have been replaced.
+class present_settings {
+public:
+  /// Valid until the next call.
+  const config::pool_settings& of(const pool_common& pool) {
+    const std::uint32_t version = pool.settings_version(); // first: what is kept may only be newer than it says
+    if (kept_ == nullptr || version != version_) kept_ = pool.settings();
+    version_ = version;
+    return *kept_;
+  }
+
+private:
+  std::shared_ptr<const config::pool_settings> kept_;
+  std::uint32_t version_ = 0;
+};
 
 // -- tenants, tenant, steward
 // --------------------------------------------------------------------------------------------

@@ -36,18 +36,34 @@ caf::result<caf::message> log_unexpected(caf::scheduled_actor* self, caf::messag
 
 } // namespace
 
-// CAF's own visitor, except that it counts and stops at a message that made the actor move.
+// CAF's own visitor, except that it counts, asks take() first, and stops at a message that made the actor move.
 struct pinned_actor::visitor {
   mailbox_visitor caf_visitor;
-  const bool& arriving;
+  pinned_actor& self;
   std::uint64_t& taken;
+
+  template <class Index>
+  caf::intrusive::task_result operator()(Index index, normal_queue& queue, caf::mailbox_element& message) {
+    using enum caf::intrusive::task_result;
+    if (!self.take_plainly(message)) return by_behavior(index, queue, message);
+    ++taken;
+    ++caf_visitor.handled_msgs;
+    if (self.finalize()) return stop;
+    return self.arriving_ || caf_visitor.handled_msgs >= caf_visitor.max_throughput ? stop_all : resume;
+  }
 
   template <class... Ts>
   caf::intrusive::task_result operator()(Ts&&... xs) {
+    return by_behavior(std::forward<Ts>(xs)...);
+  }
+
+private:
+  template <class... Ts>
+  caf::intrusive::task_result by_behavior(Ts&&... xs) {
     auto result = caf_visitor(std::forward<Ts>(xs)...);
     if (result == caf::intrusive::task_result::skip) return result;
     ++taken;
-    return arriving ? caf::intrusive::task_result::stop_all : result;
+    return self.arriving_ ? caf::intrusive::task_result::stop_all : result;
   }
 };
 
@@ -145,9 +161,9 @@ bool pinned_actor::wake_up(reactor& here) {
 pinned_actor::resume_result pinned_actor::handle_messages(std::size_t max_throughput, std::uint64_t& taken) {
   actor_stats::seen_depth(kind_, id(), mailbox().size());
   std::size_t handled = 0;
-  visitor take{{this, handled, max_throughput}, arriving_, taken};
+  visitor visit{{this, handled, max_throughput}, *this, taken};
   while (handled < max_throughput) {
-    if (!mailbox().new_round(mailbox_quantum, take).consumed_items) {
+    if (!mailbox().new_round(mailbox_quantum, visit).consumed_items) {
       if (handled > 0) set_receive_timeout();
       if (mailbox().try_block()) return awaiting_message;
     }
@@ -157,6 +173,20 @@ pinned_actor::resume_result pinned_actor::handle_messages(std::size_t max_throug
   set_receive_timeout();
   if (!arriving_ && mailbox().try_block()) return awaiting_message;
   return resume_later;
+}
+
+bool pinned_actor::take_plainly(caf::mailbox_element& message) {
+  const caf::type_erased_tuple& content = message.content();
+  if (!message.mid.is_async() || content.size() != 1) return false;
+  const std::type_info* type = content.type(0).second;
+  if (type == nullptr) return false; // one of CAF's own
+  try {
+    return take(*type, content.get(0));
+  } catch (...) {
+    auto exception = std::current_exception();
+    quit(log_exception(this, exception));
+    return true;
+  }
 }
 
 // -- homes

@@ -20,6 +20,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <typeinfo>
 #include <utility>
 
 namespace pg_edge::actors {
@@ -48,6 +49,10 @@ public:
   void quit(caf::error reason = {});
 
 protected:
+  // Takes the one element of a plain message without CAF's matching and bookkeeping, which cost more than a
+  // transaction's messages do themselves: for those that every transaction sends. False: the behavior has it. There is
+  // no sender and no answer here.
+  virtual bool take(const std::type_info&, const void*) { return false; }
   // Called on the new home's thread after each move_home(), before any message.
   virtual void on_arrival() {}
 
@@ -58,6 +63,7 @@ private:
   void settle_in(reactor& here) noexcept;
   void leave() noexcept;
   bool wake_up(reactor& here);
+  bool take_plainly(caf::mailbox_element& message);
   resume_result handle_messages(std::size_t max_throughput, std::uint64_t& taken);
   // Ends an actor that will get no further turn. The caller holds the right to run it and a reference.
   void end_now(const caf::error& reason) noexcept;

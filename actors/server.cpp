@@ -78,10 +78,10 @@ bool server::link(class client& to) {
 }
 
 void server::prepare() {
-  const auto settings = pool_->settings();
-  const bool check_due = !settings->server_check_query.empty() &&
-                         home().now() - idle_since_ >= settings->server_check_delay && !plan_.replication;
-  if (check_due) return ask_own(settings->server_check_query, server_step::checking);
+  const config::pool_settings& settings = settings_.of(*pool_);
+  const bool check_due = !settings.server_check_query.empty() &&
+                         home().now() - idle_since_ >= settings.server_check_delay && !plan_.replication;
+  if (check_due) return ask_own(settings.server_check_query, server_step::checking);
   restore();
 }
 
@@ -250,9 +250,9 @@ void server::go_on_releasing() {
   }
   if (reconnect_wanted || spoilt_) return close_gracefully("it is not to be used again");
   if (output_blocked() || !session_.settled()) return close_gracefully("not settled at its client's end");
-  const auto settings = pool_->settings();
-  const bool always = after_session_ || settings->server_reset_query_always;
-  const std::optional<std::string> sql = protocol::resetting_sql(session_, settings->server_reset_query, always);
+  const config::pool_settings& settings = settings_.of(*pool_);
+  const bool always = after_session_ || settings.server_reset_query_always;
+  const std::optional<std::string> sql = protocol::resetting_sql(session_, settings.server_reset_query, always);
   if (!sql) return close_gracefully("its state cannot be reset");
   if (sql->empty()) return finish_release();
   ask_own(*sql, server_step::resetting);

@@ -179,6 +179,7 @@ private:
 
   node_context& node_;
   pool_common_ptr pool_;
+  present_settings settings_;
   caf::actor share_;
   protocol::server_session session_;
   class client* client_ = nullptr;

@@ -51,8 +51,6 @@ caf::behavior share::make_behavior() {
                             address());
   on_settings();
   return {
-      [this](const check_out& message) { on_check_out(message); },
-      [this](const check_in& message) { on_check_in(message); },
       [this](const abandon& message) { on_abandon(message); },
       [this](const share_order& message) { on_order(message); },
       [this](const server_ready& message) { on_ready(message); },
@@ -68,6 +66,17 @@ caf::behavior share::make_behavior() {
       [this](const end_clients& message) { on_end_clients(message); },
       [this](const take_snapshot& message) { return snapshot(message); },
   };
+}
+
+/// The messages of every transaction.
+bool share::take(const std::type_info& type, const void* message) {
+  if (type == typeid(check_out))
+    on_check_out(*static_cast<const check_out*>(message));
+  else if (type == typeid(check_in))
+    on_check_in(*static_cast<const check_in*>(message));
+  else
+    return false;
+  return true;
 }
 
 /// A share that ends although clients and servers depend on it (an exception did that) takes them along: none of them
@@ -165,7 +174,7 @@ bool share::hand_out() {
 
 server* share::take_idle() {
   server* taken = nullptr;
-  if (pool_->settings()->server_round_robin) {
+  if (settings_.of(*pool_).server_round_robin) {
     taken = idle_.front();
     idle_.pop_front();
   } else { // the most recently used: its caches are warm, and the others may grow old enough to close
@@ -256,7 +265,7 @@ void share::close(server& what, std::string why) {
 
 /// Lifetimes are spread over a tenth, so that servers made together do not all go at once.
 bool share::expired(const server& what) const {
-  const auto lifetime = pool_->settings()->server_lifetime;
+  const auto lifetime = settings_.of(*pool_).server_lifetime;
   if (lifetime.count() == 0) return false;
   const auto spread = lifetime / 10 * static_cast<std::int64_t>(what.number() % 10) / 10;
   return home().now() - what.connected_at() >= lifetime - spread;

@@ -38,6 +38,7 @@ public:
   caf::behavior make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "share"; }
+  bool take(const std::type_info& type, const void* message) override;
 
   // -- for clients and servers on the same reactor
   // -------------------------------------------------------------------------
@@ -148,6 +149,7 @@ private:
 
   node_context& node_;
   pool_common_ptr pool_;
+  mutable present_settings settings_;
   steward_actor steward_;
   cluster::permit_share permits_;
   std::shared_ptr<limit_seat> seat_; // in the limits over several pools

@@ -91,6 +91,7 @@ std::uint32_t permit_share::urgent_debt() const {
 std::uint32_t permit_share::payable() const {
   const auto here = count(idle) + free();
   if (draining_) return here;
+  if (debt() == 0 && urgent_debt() == 0) return 0; // at nearly every transaction
   const auto spare = std::min(above(here, unserved()), above(debt(), count(leaving)));
   const auto urgent = fresh_ == 0 ? std::min(here, above(urgent_debt(), count(leaving))) : 0;
   return std::max(spare, urgent);
