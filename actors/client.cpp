@@ -203,9 +203,9 @@ void client::leave(std::string_view why) {
 /// If it is told why while it is still sending, the socket goes on without us for a moment.
 void client::close_client_socket() {
   char one = 0;
-  const bool sending = failed_ && open() &&
-                       (session_.frame_left > 0 || !in_.empty() ||
-                        ::recv(socket_.fd(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+  const bool sending =
+      failed_ && open() &&
+      (session_.frame_left > 0 || !in_.empty() || ::recv(socket_.fd(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
   if (!sending) return close_socket();
   unwatch();
   linger(home(), std::move(socket_));

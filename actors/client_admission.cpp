@@ -111,8 +111,8 @@ bool client::room_for_one_more() {
     return false;
   }
   if (node_.descriptors.clients > 0 && socket_.fd() >= node_.descriptors.clients) {
-    fail(protocol::error_code::too_many_clients, {"the limit of open files, RLIMIT_NOFILE,",
-                                                  std::to_string(node_.descriptors.all), "what starts pg_edge"});
+    fail(protocol::error_code::too_many_clients,
+         {"the limit of open files, RLIMIT_NOFILE,", std::to_string(node_.descriptors.all), "what starts pg_edge"});
     return false;
   }
   if (node_.memory.state.load(std::memory_order_relaxed) == cluster::memory_state::calm) return true;
@@ -149,8 +149,8 @@ under_way& logins_here() {
 
 } // namespace
 
-/// Who has not shown who he is does not count in max_client_conn, or silence would keep others out. There are no more of
-/// these than a reactor has room for: a login takes moments, so the one that has had longest goes.
+/// Who has not shown who he is does not count in max_client_conn, or silence would keep others out. There are no more
+/// of these than a reactor has room for: a login takes moments, so the one that has had longest goes.
 void client::login_begins() {
   under_way& here = logins_here();
   const auto reactors = static_cast<int>(std::max<std::size_t>(node_.reactors.size(), 1));

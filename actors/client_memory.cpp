@@ -1,4 +1,5 @@
-// What a client may take: its own memory, its part of the pool's turn, and what becomes of it when the node has no more.
+// What a client may take: its own memory, its part of the pool's turn, and what becomes of it when the node has no
+// more.
 #include "actors/client.hpp"
 #include "actors/client_login_state.hpp"
 #include "actors/share.hpp"

@@ -1,7 +1,6 @@
 #include "actors/lingering.hpp"
 
 #include "actors/messages.hpp"
-
 #include "actors/pinned_actor.hpp"
 
 #include <cerrno>

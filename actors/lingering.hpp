@@ -1,6 +1,6 @@
-// What is left of a connection that was ended while its peer was still sending. Closing a socket with bytes unread makes
-// the kernel send a reset, and that may destroy the error which says why before the peer has read it. So what comes is
-// thrown away for a moment, until the peer has closed its side.
+// What is left of a connection that was ended while its peer was still sending. Closing a socket with bytes unread
+// makes the kernel send a reset, and that may destroy the error which says why before the peer has read it. So what
+// comes is thrown away for a moment, until the peer has closed its side.
 #pragma once
 
 #include "actors/stream.hpp"

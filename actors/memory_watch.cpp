@@ -108,7 +108,7 @@ void trim(watch_state& state) {
   const bool urgent = state.guard.state() != memory_state::calm;
   if (now - state.trimmed_at < (urgent ? urgent_trim_pause : trim_pause)) return;
   state.trimmed_at = now;
-  if (cluster::memory_guard::trim_due(state.used, allocated_bytes())) ::malloc_trim(0);
+  if (urgent || cluster::memory_guard::trim_due(state.used, allocated_bytes())) ::malloc_trim(0);
 }
 
 /// All answers are there, or as many as came in time.

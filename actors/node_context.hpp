@@ -87,7 +87,7 @@ public:
   memory_level memory;
   descriptor_limits descriptors;
   std::atomic<int> listeners_paused{0}; // for want of descriptors
-  std::atomic<bool> draining{false};     // no new client is let in
+  std::atomic<bool> draining{false};    // no new client is let in
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
 private:

@@ -267,8 +267,7 @@ int reactor::fetch() noexcept {
 
 // Whether the reactor may wait for events. Who queues something from now on sees the mark and wakes it.
 bool reactor::fall_asleep() noexcept {
-  if (first_ready_ != nullptr || turn_tasks_.linked() || again_.linked() || again_first_.linked())
-    return false;
+  if (first_ready_ != nullptr || turn_tasks_.linked() || again_.linked() || again_first_.linked()) return false;
   if (stopping_.load(std::memory_order_relaxed)) return false;
   pinned_actor* empty = nullptr;
   return inbox_.compare_exchange_strong(empty, asleep_mark(), std::memory_order_acq_rel);

@@ -30,8 +30,8 @@ bool share::refuse_if_too_many(const check_out& message) {
   if (most <= 0 || pool_->waiting.load(std::memory_order_relaxed) <= static_cast<std::uint32_t>(most)) return false;
   const std::string place = config::setting_place(&config::overrides::max_waiting_clients, *node_.settings()->values,
                                                   pool_->name.tenant, pool_->name.database, who.user());
-  const auto code = who.awaits_welcome() ? protocol::error_code::too_many_waiting_at_login
-                                         : protocol::error_code::too_many_waiting;
+  const auto code =
+      who.awaits_welcome() ? protocol::error_code::too_many_waiting_at_login : protocol::error_code::too_many_waiting;
   const std::string pool = pool_->name.database + "/" + pool_->name.user;
   send(caf::actor_cast<caf::actor>(message.client),
        check_out_refused{protocol::make_error(code, {pool, std::to_string(most), place}), message.epoch, false});
@@ -61,7 +61,7 @@ void share::lose(const client& who) noexcept {
     entry.granted_to = nullptr;
     try {
       what->release(false); // nobody has used it
-    } catch (...) { // out of memory again: its own end is all that is left
+    } catch (...) {         // out of memory again: its own end is all that is left
       what->on_broken();
     }
     return;

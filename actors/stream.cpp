@@ -35,12 +35,36 @@ bool is_would_block(int error) {
 // -- OpenSSL's way to the socket: its own socket BIO writes without MSG_NOSIGNAL, and a SIGPIPE would end the process
 // --
 
+/// Key updates that a peer may send between two pieces of data. OpenSSL answers one after the other within one call, as
+/// long as there are any, at some microseconds each: a reactor would have time for nobody else.
+constexpr int most_key_updates = 16;
+
+/// What OpenSSL's way to the socket knows.
+struct bio_socket {
+  int fd = -1;
+  int key_updates = 0; // since there was data
+  bool too_many() const { return key_updates > most_key_updates; }
+};
+
+bio_socket& bio_of(BIO* bio) {
+  return *static_cast<bio_socket*>(BIO_get_data(bio));
+}
 int bio_fd(BIO* bio) {
-  return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio)));
+  return bio_of(bio).fd;
+}
+
+void note_message(int is_sent, int, int content, const void* bytes, std::size_t size, SSL*, void* socket) {
+  const bool key_update = is_sent == 0 && content == SSL3_RT_HANDSHAKE && size > 0 &&
+                          *static_cast<const unsigned char*>(bytes) == SSL3_MT_KEY_UPDATE;
+  if (key_update) ++static_cast<bio_socket*>(socket)->key_updates;
 }
 
 int bio_read(BIO* bio, char* out, int size) {
   BIO_clear_retry_flags(bio);
+  if (bio_of(bio).too_many()) {
+    errno = EPROTO;
+    return -1;
+  }
   ssize_t n = 0;
   do
     n = ::recv(bio_fd(bio), out, static_cast<std::size_t>(size), 0);
@@ -78,11 +102,11 @@ const BIO_METHOD* socket_bio_method() {
   return method;
 }
 
-BIO* make_socket_bio(int fd) {
+BIO* make_socket_bio(bio_socket& socket) {
   const BIO_METHOD* method = socket_bio_method();
   BIO* bio = method != nullptr ? BIO_new(method) : nullptr;
   if (bio == nullptr) return nullptr;
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)));
+  BIO_set_data(bio, &socket);
   BIO_set_init(bio, 1);
   return bio;
 }
@@ -139,6 +163,7 @@ private:
 } // namespace
 
 struct stream::tls_state {
+  bio_socket socket; // outlives `ssl`, which uses it
   std::unique_ptr<SSL, ssl_deleter> ssl;
   std::string error;
   io_status held = io_status::ok; // what read() found after bytes it returned; told by the next read()
@@ -232,6 +257,7 @@ io_status stream::judge(int result, std::string_view what) {
     return io_status::closed;
   case SSL_ERROR_SYSCALL:
     tls_->dead = true;
+    if (tls_->socket.too_many()) return fail_with_text("TLS: too many key updates without data between them");
     if (system_error == 0) return io_status::closed;
     errno = system_error;
     return fail_with_errno();
@@ -275,7 +301,10 @@ io_result stream::read_tls(char* out, std::size_t size) {
     const int result = SSL_read_ex(tls_->ssl.get(), out + filled, size - filled, &n);
     tls_->drained = result != 1;
     filled += n;
-    if (result == 1) continue;
+    if (result == 1) {
+      tls_->socket.key_updates = 0;
+      continue;
+    }
     auto status = after_our_end(judge(result, "TLS read"));
     if (status == io_status::would_block) {
       tls_->read_wants_write = SSL_want_write(tls_->ssl.get());
@@ -393,12 +422,15 @@ void stream::start_tls(SSL_CTX& context, bool accepts, bool direct) {
   tls_->accepts = accepts;
   tls_->direct = direct;
   std::unique_ptr<SSL, ssl_deleter> ssl(SSL_new(&context));
-  BIO* bio = ssl ? make_socket_bio(fd_) : nullptr;
+  tls_->socket.fd = fd_;
+  BIO* bio = ssl ? make_socket_bio(tls_->socket) : nullptr;
   if (bio == nullptr) {
     fail_with_text("cannot start TLS: " + take_tls_error("out of memory"));
     return;
   }
   SSL_set_bio(ssl.get(), bio, bio);
+  SSL_set_msg_callback(ssl.get(), note_message);
+  SSL_set_msg_callback_arg(ssl.get(), &tls_->socket);
   accepts ? SSL_set_accept_state(ssl.get()) : SSL_set_connect_state(ssl.get());
   tls_->ssl = std::move(ssl);
 }

@@ -165,7 +165,8 @@ client_verdict client_side::with_server(const frame_header& header, bytes_view r
 bool client_side::too_far_ahead() const {
   if (s_->owed.empty()) return false;
   return s_->stray == stray_sync::probed || s_->retry.now == batch_retry::stage::failed ||
-         s_->owed.size() >= owed_limit || s_->owed.kept_bytes() >= owed_bytes_limit || to_server_.size() > in_.size() + own_bytes_limit;
+         s_->owed.size() >= owed_limit || s_->owed.kept_bytes() >= owed_bytes_limit ||
+         to_server_.size() > in_.size() + own_bytes_limit;
 }
 
 /// Like Postgres: first the type, then whether a message of that type can be so long. Postgres 14 and newer closes the

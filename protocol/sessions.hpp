@@ -36,8 +36,8 @@ struct exchange_rules {
   // Of one client, where they are kept here; beyond them a Parse is refused.
   std::size_t max_client_statements = std::numeric_limits<std::size_t>::max();
   std::size_t max_client_memory = std::numeric_limits<std::size_t>::max(); // bytes
-  statement_cache* cache = nullptr;                                  // the pool's; set when share_statements is
-  exchange_counts* counts = nullptr;                                 // never null once in use
+  statement_cache* cache = nullptr;                                        // the pool's; set when share_statements is
+  exchange_counts* counts = nullptr;                                       // never null once in use
 };
 
 /// A simple query is looked at whole up to this size; a longer one is relayed as it comes and its tags must do.

@@ -60,10 +60,10 @@ BOOST_AUTO_TEST_CASE(max_waiting_clients_refuses_the_next_and_its_session_goes_o
 }
 
 BOOST_AUTO_TEST_CASE(max_waiting_clients_of_a_database) {
-  pg_edge_process node(simple_toml(
-      "default_pool_size = 1\n",
-      "[databases.narrow]\nhost = \"{postgres_socket}\"\nport = {postgres_port}\ndbname = \"app\"\n"
-      "max_waiting_clients = 1\n"));
+  pg_edge_process node(
+      simple_toml("default_pool_size = 1\n",
+                  "[databases.narrow]\nhost = \"{postgres_socket}\"\nport = {postgres_port}\ndbname = \"app\"\n"
+                  "max_waiting_clients = 1\n"));
   wire_client holder(node.port()), first(node.port()), second(node.port());
   for (wire_client* one : {&holder, &first, &second})
     one->login("trust_user", "narrow");
@@ -79,10 +79,14 @@ BOOST_AUTO_TEST_CASE(max_waiting_clients_of_a_database) {
 
 BOOST_AUTO_TEST_CASE(who_has_not_logged_in_takes_no_place_of_max_client_conn) {
   for (const int reactors : {1, 2}) {
-    pg_edge_process node(simple_toml("max_client_conn = 3\nreactors = " + std::to_string(reactors) + "\n"));
+    const auto guarded = free_port(); // asks for a password
+    pg_edge_process node(simple_toml("max_client_conn = 3\nreactors = " + std::to_string(reactors) + "\n",
+                                     "[listeners.guarded]\nlisten_addr = \"127.0.0.1\"\nlisten_port = " +
+                                         std::to_string(guarded) + "\nauth_type = \"scram-sha-256\"\n"));
+    BOOST_REQUIRE(node.wait_for_log("node_started"));
     std::list<wire_client> silent;
     for (int i = 0; i < 30; ++i) {
-      silent.emplace_back(node.port());
+      silent.emplace_back(i % 3 == 0 ? guarded : node.port());
       if (i % 3 == 0) silent.back().send(startup_bytes({{"user", "scram_user"}, {"database", "app"}}));
     }
     std::vector<wire_client> clients;
@@ -211,13 +215,15 @@ BOOST_AUTO_TEST_CASE(B196_at_memory_limit_new_clients_are_refused_and_the_larges
   log_in(plain).value("select 1");
   const long own = resident_kb(plain.pid()) / mb; // of a node at rest, in this build
   const long limit = own + 60;
-  pg_edge_process node(simple_toml("reactors = 2\nadmin_users = \"trust_user\"\nmemory_limit = \"" +
-                                   std::to_string(limit) + "MB\"\n"));
+  pg_edge_process node(
+      simple_toml("reactors = 2\nadmin_users = \"trust_user\"\nmemory_limit = \"" + std::to_string(limit) + "MB\"\n"));
   const bystander other(node);
   wire_client idle = log_in(node);
   BOOST_REQUIRE(wait_for([&] { return other.done() > 10; }));
+  std::vector<wire_client> hoarders, greedy;
+  for (int i = 0; i < 6; ++i)
+    greedy.push_back(log_in(node));
   // Up to the limit and a little beyond: nobody new.
-  std::vector<wire_client> hoarders;
   for (int i = 0; i < 30 && !node.log_contains("event=memory_changed state=refusing"); ++i) {
     hoarders.push_back(log_in(node));
     hoard(hoarders.back(), 2'000'000);
@@ -233,22 +239,9 @@ BOOST_AUTO_TEST_CASE(B196_at_memory_limit_new_clients_are_refused_and_the_larges
   BOOST_TEST(pq(node.conninfo("trust_user", "pgbouncer")).exec("show version").ok()); // whoever can help gets in
   BOOST_TEST(idle.value("select 'served'") == "served");
   // Far beyond it: the largest go.
-  std::vector<wire_client> greedy;
-  for (int i = 0; i < 6; ++i) {
-    if (hoarders.empty()) break;
-    greedy.push_back(std::move(hoarders.back()));
-    hoarders.pop_back();
-    try {
-      greedy.back().send(std::string(0, 'x'));
-    } catch (const test_failure&) {
-    }
-  }
-  BOOST_TEST(!greedy.empty());
-  // They have announced 2 MB: their Parse is completed and a longer one begun.
   for (wire_client& one : greedy) {
     try {
-      one.send(std::string(1000 - 4 - 6, 'x'));
-      one.send("P" + int32_bytes(15'000'000) + c_string("more") + std::string(14'000'000, 'x'));
+      hoard(one, 14'000'000);
     } catch (const test_failure&) { // ended already
     }
   }
