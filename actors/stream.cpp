@@ -1,6 +1,7 @@
 #include "actors/stream.hpp"
 
 #include "actors/tls_context.hpp"
+#include "actors/tls_socket.hpp"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -30,85 +31,6 @@ constexpr std::size_t record_size = SSL3_RT_MAX_PLAIN_LENGTH;
 
 bool is_would_block(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
-// -- OpenSSL's way to the socket: its own socket BIO writes without MSG_NOSIGNAL, and a SIGPIPE would end the process
-// --
-
-/// Key updates that a peer may send between two pieces of data. OpenSSL answers one after the other within one call, as
-/// long as there are any, at some microseconds each: a reactor would have time for nobody else.
-constexpr int most_key_updates = 16;
-
-/// What OpenSSL's way to the socket knows.
-struct bio_socket {
-  int fd = -1;
-  int key_updates = 0; // since there was data
-  bool too_many() const { return key_updates > most_key_updates; }
-};
-
-bio_socket& bio_of(BIO* bio) {
-  return *static_cast<bio_socket*>(BIO_get_data(bio));
-}
-int bio_fd(BIO* bio) {
-  return bio_of(bio).fd;
-}
-
-void note_message(int is_sent, int, int content, const void* bytes, std::size_t size, SSL*, void* socket) {
-  const bool key_update = is_sent == 0 && content == SSL3_RT_HANDSHAKE && size > 0 &&
-                          *static_cast<const unsigned char*>(bytes) == SSL3_MT_KEY_UPDATE;
-  if (key_update) ++static_cast<bio_socket*>(socket)->key_updates;
-}
-
-int bio_read(BIO* bio, char* out, int size) {
-  BIO_clear_retry_flags(bio);
-  if (bio_of(bio).too_many()) {
-    errno = EPROTO;
-    return -1;
-  }
-  ssize_t n = 0;
-  do
-    n = ::recv(bio_fd(bio), out, static_cast<std::size_t>(size), 0);
-  while (n < 0 && errno == EINTR);
-  if (n < 0 && is_would_block(errno)) BIO_set_retry_read(bio);
-  if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-  return static_cast<int>(n);
-}
-
-int bio_write(BIO* bio, const char* data, int size) {
-  BIO_clear_retry_flags(bio);
-  ssize_t n = 0;
-  do
-    n = ::send(bio_fd(bio), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
-  while (n < 0 && errno == EINTR);
-  if (n < 0 && is_would_block(errno)) BIO_set_retry_write(bio);
-  return static_cast<int>(n);
-}
-
-long bio_control(BIO* bio, int command, long, void*) {
-  if (command == BIO_CTRL_FLUSH) return 1;
-  if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
-  return 0;
-}
-
-const BIO_METHOD* socket_bio_method() {
-  static const BIO_METHOD* const method = [] {
-    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "pg_edge socket");
-    if (made == nullptr) return made;
-    BIO_meth_set_read(made, bio_read);
-    BIO_meth_set_write(made, bio_write);
-    BIO_meth_set_ctrl(made, bio_control);
-    return made;
-  }();
-  return method;
-}
-
-BIO* make_socket_bio(bio_socket& socket) {
-  const BIO_METHOD* method = socket_bio_method();
-  BIO* bio = method != nullptr ? BIO_new(method) : nullptr;
-  if (bio == nullptr) return nullptr;
-  BIO_set_data(bio, &socket);
-  BIO_set_init(bio, 1);
-  return bio;
 }
 
 struct ssl_deleter {
@@ -163,7 +85,7 @@ private:
 } // namespace
 
 struct stream::tls_state {
-  bio_socket socket; // outlives `ssl`, which uses it
+  tls_socket socket; // outlives `ssl`, which uses it
   std::unique_ptr<SSL, ssl_deleter> ssl;
   std::string error;
   io_status held = io_status::ok; // what read() found after bytes it returned; told by the next read()
@@ -423,14 +345,10 @@ void stream::start_tls(SSL_CTX& context, bool accepts, bool direct) {
   tls_->direct = direct;
   std::unique_ptr<SSL, ssl_deleter> ssl(SSL_new(&context));
   tls_->socket.fd = fd_;
-  BIO* bio = ssl ? make_socket_bio(tls_->socket) : nullptr;
-  if (bio == nullptr) {
+  if (!ssl || !tls_->socket.attach(*ssl)) {
     fail_with_text("cannot start TLS: " + take_tls_error("out of memory"));
     return;
   }
-  SSL_set_bio(ssl.get(), bio, bio);
-  SSL_set_msg_callback(ssl.get(), note_message);
-  SSL_set_msg_callback_arg(ssl.get(), &tls_->socket);
   accepts ? SSL_set_accept_state(ssl.get()) : SSL_set_connect_state(ssl.get());
   tls_->ssl = std::move(ssl);
 }

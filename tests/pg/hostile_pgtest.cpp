@@ -266,16 +266,6 @@ struct attack {
   std::string reason; // in the log; empty: there is nothing to say
 };
 
-std::string garbage(int seed) {
-  std::mt19937 random(static_cast<unsigned>(seed));
-  std::string bytes(1 + random() % 3000, '\0');
-  for (char& one : bytes)
-    one = static_cast<char>(random());
-  bytes[0] = static_cast<char>(0x40 + random() % 0x80); // neither a short length nor TLS: those have rows of their own
-  if (bytes.size() < 8) bytes.resize(8, 'x');
-  return bytes;
-}
-
 std::vector<attack> starts() {
   const std::string timed_out = "FATAL 57P05", invalid = "FATAL 08P01";
   return {

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 namespace pg_edge::test {
@@ -113,6 +114,17 @@ inline std::size_t push(const wire_client& client, const std::string& burst, mil
     at = (at + static_cast<std::size_t>(sent)) % burst.size();
   }
   return total;
+}
+
+/// Bytes of no protocol, the same for a seed.
+inline std::string garbage(int seed) {
+  std::mt19937 random(static_cast<unsigned>(seed));
+  std::string bytes(1 + random() % 3000, '\0');
+  for (char& one : bytes)
+    one = static_cast<char>(random());
+  bytes[0] = static_cast<char>(0x40 + random() % 0x80); // neither a short length nor TLS: those have rows of their own
+  if (bytes.size() < 8) bytes.resize(8, 'x');
+  return bytes;
 }
 
 } // namespace pg_edge::test
