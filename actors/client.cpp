@@ -71,6 +71,7 @@ caf::behavior client::make_behavior() {
         }
       },
       [this](const shed_client& message) { shed(message.limit); },
+      [this](const pam_answer& message) { take_pam_answer(message); },
       [this](const console_reply& message) { take_console_reply(message); },
       [this](const take_snapshot&) { return row(); },
   };

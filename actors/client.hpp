@@ -153,6 +153,9 @@ private:
   std::size_t read_auth(protocol::bytes_view in);
   void auth_step(protocol::client_auth::step step);
   void derive_keys();
+  void ask_pam();
+  void take_pam_answer(const pam_answer& message);
+  std::string why_pam_is_no_matter() const;
   void remember_keys();
   void authenticated();
   bool read_parameters();

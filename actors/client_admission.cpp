@@ -192,6 +192,8 @@ void client::note_login(bool succeeded) {
 /// The same for a wrong password, an unknown user, an unknown tenant and signs of two tenants. It names the user as the
 /// client did, since what is left of the name would show that its end is a tenant.
 protocol::bytes client::password_refusal() const {
+  if (login_->method == config::auth_type::pam)
+    return protocol::make_error(protocol::error_code::pam_failed, {login_->asked_user});
   if (login_->tenant_signs.empty())
     return protocol::make_error(protocol::error_code::password_failed, {login_->asked_user});
   return protocol::make_error(protocol::error_code::password_failed_signs, {login_->asked_user, login_->tenant_signs});

@@ -6,20 +6,20 @@
 namespace pg_edge::actors {
 
 using counter = std::pair<const std::string, int>;
+using place_names = std::tuple<std::string, std::string, std::string>;
 
 /// All clients with the same three names; its counters are shared with rows that differ in one of them.
 struct client_seat::row {
   client_seats::tables* owner = nullptr;
+  const place_names* names = nullptr; // its key among the rows
   int clients = 0;
   counter *tenant = nullptr, *database = nullptr, *user = nullptr;
 };
 
 struct client_seats::tables {
-  using names = std::tuple<std::string, std::string, std::string>;
-
   mutable std::mutex lock;
   std::map<std::string, int> tenants, databases, users;
-  std::map<names, client_seat::row> rows;
+  std::map<place_names, client_seat::row> rows;
 };
 
 namespace {
@@ -62,9 +62,9 @@ client_seat client_seats::take(const client_place& place, const config::client_l
       full(limits.max_db_client_connections, value_of(tables_->databases, database), "max_db_client_connections") ||
       full(limits.max_user_client_connections, value_of(tables_->users, user), "max_user_client_connections"))
     return {};
-  client_seat::row& row =
-      tables_->rows.try_emplace({tenant, std::string(place.database), std::string(place.user)}).first->second;
+  auto& [names, row] = *tables_->rows.try_emplace({tenant, std::string(place.database), std::string(place.user)}).first;
   if (row.owner == nullptr) row.owner = tables_.get(); // read without the lock by those who have a seat already
+  row.names = &names;
   ++row.clients;
   row.tenant = &count_up(tables_->tenants, tenant);
   row.database = &count_up(tables_->databases, database);
@@ -77,21 +77,10 @@ void client_seat::release() {
   row& mine = *std::exchange(at_, nullptr);
   client_seats::tables& all = *mine.owner;
   std::lock_guard guard(all.lock);
-  const bool last = --mine.clients == 0;
-  if (last) { // its key is made of what the counters are called by, which go first
-    const std::string tenant = mine.tenant->first;
-    const std::string database = mine.database->first.substr(tenant.size() + 1);
-    const std::string user = mine.user->first.substr(tenant.size() + 1);
-    const row copy = mine;
-    all.rows.erase({tenant, database, user});
-    count_down(all.tenants, *copy.tenant);
-    count_down(all.databases, *copy.database);
-    count_down(all.users, *copy.user);
-    return;
-  }
   count_down(all.tenants, *mine.tenant);
   count_down(all.databases, *mine.database);
   count_down(all.users, *mine.user);
+  if (--mine.clients == 0) all.rows.erase(all.rows.find(*mine.names));
 }
 
 client_seats::counts client_seats::count(const client_place& place) const {

@@ -37,6 +37,7 @@ struct client::login_state {
   std::unique_ptr<protocol::client_auth> auth;
   protocol::auth_method proof = protocol::auth_method::scram; // by which `auth` asks
   protocol::bytes salt;                                       // of the md5 method
+  std::shared_ptr<const pam_question> pam;                    // while PAM is asked
   protocol::bytes answer;                                     // the last one, while kept_secret
   bool kept_secret = false;               // the secret was looked up before: the user may have a new one since
   std::vector<protocol::name_value> gucs; // start-up settings without application_name, canonical, sorted

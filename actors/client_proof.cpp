@@ -32,9 +32,10 @@ protocol::auth_method method_for(config::auth_type type, protocol::secret_kind s
   case config::auth_type::md5: // pgbouncer: a SCRAM verifier is used as such
     if (stored == protocol::secret_kind::none && only_verifiers(tenant)) return protocol::auth_method::scram;
     return stored == protocol::secret_kind::scram ? protocol::auth_method::scram : protocol::auth_method::md5;
+  case config::auth_type::pam:
+    return protocol::auth_method::outside;
   case config::auth_type::scram_sha_256:
   case config::auth_type::hba:
-  case config::auth_type::pam:
     break;
   }
   return protocol::auth_method::scram;
@@ -107,6 +108,8 @@ void client::auth_step(protocol::client_auth::step step) {
     return;
   case verdict::derive:
     return derive_keys();
+  case verdict::ask:
+    return ask_pam();
   case verdict::accepted:
     note_login(true);
     return authenticated();
@@ -133,6 +136,50 @@ void client::derive_keys() {
             read_later();
           },
           [this](caf::error&) { fail(protocol::error_code::internal, {"key derivation failed"}); });
+}
+
+// -- PAM
+// -------------------------------------------------------------------------------------------------------------------
+
+void client::ask_pam() {
+  const config::hba_rule* rule = login_->rule;
+  auto question = std::make_shared<pam_question>();
+  question->service =
+      rule != nullptr && !rule->pam_service.empty() ? rule->pam_service : login_->settings->values->auth_pam_service;
+  question->user = user_;
+  question->password = login_->auth->password();
+  if (peer_.port != 0) question->host = peer_.host;
+  question->by_name = rule != nullptr && rule->pam_use_hostname;
+  login_->pam = std::move(question);
+  login_->busy = true;
+  const bool taken =
+      node_.pam.ask(login_->pam, [to = caf::actor_cast<caf::weak_actor_ptr>(self_ptr())](pam_answer answer) {
+        if (const auto here = caf::actor_cast<caf::actor>(to)) caf::anon_send(here, std::move(answer));
+      });
+  if (!taken) fail(protocol::error_code::pam_busy, {std::to_string(pam_threads::max_waiting)});
+}
+
+/// PAM knows nothing of tenants: who may log in to one is said by its [users], where no password need stand. Such a
+/// client, too, is refused behind PAM, so that it cannot tell.
+std::string client::why_pam_is_no_matter() const {
+  const config::tenant& tenant = *login_->tenant;
+  const bool everybody = tenant.name == config::default_tenant_name && login_->tenant_problem.empty();
+  return everybody || tenant.users.contains(user_) ? "" : "no such user of its tenant";
+}
+
+void client::take_pam_answer(const pam_answer& message) {
+  if (step_ != client_step::authenticating || !login_->pam) return;
+  login_->busy = false;
+  const std::string otherwise = why_pam_is_no_matter();
+  const bool right = message.right && otherwise.empty();
+  // Servers are logged in to with the same password, unless the file has one for them.
+  const auto entry = login_->tenant->users.find(user_);
+  if (right && (entry == login_->tenant->users.end() || entry->second.secret.empty()))
+    node_.credentials.remember(login_->tenant->name, user_, login_->pam->password);
+  login_->pam.reset();
+  auth_step(login_->auth->told(right, message.right ? otherwise : message.why));
+  use_input();
+  read_later();
 }
 
 void client::authenticated() {

@@ -54,7 +54,8 @@ void client::ask_database(bool fresh, void (client::*go_on)(found_user& found, s
           [this, go_on](found_user& found) {
             if (step_ != client_step::authenticating) return;
             login_->busy = false;
-            if (found.outcome == lookup_outcome::failed) return fail(protocol::error_code::lookup_failed, {user_});
+            if (found.outcome == lookup_outcome::failed)
+              return fail(protocol::error_code::lookup_failed, {login_->asked_user});
             std::vector<std::string> secrets;
             if (!found.secret.empty()) {
               node_.credentials.remember(login_->tenant->name, user_, found.secret);

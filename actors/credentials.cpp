@@ -21,9 +21,17 @@ const config::user* configured(const config::settings& settings, const std::stri
   return found == owner->users.end() ? nullptr : &found->second;
 }
 
-bool still_valid(const config::user& user, const std::string& secret) {
+bool holds(const config::user& user, const std::string& secret) {
   return user.secret == secret ||
          std::find(user.old_passwords.begin(), user.old_passwords.end(), secret) != user.old_passwords.end();
+}
+
+/// What was learned about a user without a configured secret came from elsewhere, and stays until the file says more.
+/// Whoever looks users up notices when their secrets change.
+bool still_valid(const config::user* was, const config::user* is, const std::string& secret) {
+  if (is == nullptr) return was == nullptr;
+  if (holds(*is, secret)) return true;
+  return is->secret.empty() && is->old_passwords.empty() && (was == nullptr || !holds(*was, secret));
 }
 
 } // namespace
@@ -81,12 +89,10 @@ void credentials::settings_changed(const config::settings& before, const config:
   const std::lock_guard lock(mutex_);
   for (auto one = known_.begin(); one != known_.end();) {
     const auto& [tenant, user] = one->first;
-    const config::user* was = configured(before, tenant, user);
-    const config::user* is = configured(now, tenant, user);
-    // Users who are in neither file were looked up; whoever looks up notices when their secret changes.
-    const bool gone = config::find_tenant(now, tenant) == nullptr || (was != nullptr && is == nullptr) ||
-                      (is != nullptr && !still_valid(*is, one->second.what.secret));
-    one = gone ? known_.erase(one) : std::next(one);
+    const bool stays =
+        config::find_tenant(now, tenant) != nullptr &&
+        still_valid(configured(before, tenant, user), configured(now, tenant, user), one->second.what.secret);
+    one = stays ? std::next(one) : known_.erase(one);
   }
 }
 

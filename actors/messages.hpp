@@ -148,6 +148,12 @@ struct pool_unused {
   std::uint64_t joined = 0;
 };
 
+/// From a steward to its tenant: the last client of the pool has left. `joined`: as above.
+struct pool_empty {
+  std::uint64_t pool = 0;
+  std::uint64_t joined = 0;
+};
+
 /// Console and drains ask a steward for the handles of its shares; tenants pass it on.
 /// From a tenant to the root: it has no pool left. `joined`: clients it was ever asked to take.
 struct tenant_unused {
@@ -179,9 +185,9 @@ struct steward_list {
 };
 
 /// join_pool: to the steward of that pool, made if need be; settings_changed: to all of them
-using tenant_actor =
-    caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<pool_unused>, caf::reacts_to<settings_changed>,
-                     caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
+using tenant_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<pool_unused>,
+                                      caf::reacts_to<pool_empty>, caf::reacts_to<settings_changed>,
+                                      caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
 struct tenant_list {
   std::vector<tenant_actor> tenants;
 };
@@ -239,6 +245,12 @@ struct doubt_user {
 /// lookup_user: from the cache, or by auth_query
 /// doubt_user : what is kept may be out of date
 using user_lookup_actor = caf::typed_actor<caf::replies_to<lookup_user>::with<found_user>, caf::reacts_to<doubt_user>>;
+
+/// To a client: what PAM says about its password. `why`: if it is not right, for the log.
+struct pam_answer {
+  bool right = false;
+  std::string why;
+};
 
 // -- client
 // ---------------------------------------------------------------------------------------------------------------
@@ -479,6 +491,7 @@ PG_EDGE_LOCAL_MESSAGE(share_order)
 PG_EDGE_LOCAL_MESSAGE(client_left)
 PG_EDGE_LOCAL_MESSAGE(share_unused)
 PG_EDGE_LOCAL_MESSAGE(pool_unused)
+PG_EDGE_LOCAL_MESSAGE(pool_empty)
 PG_EDGE_LOCAL_MESSAGE(tenant_unused)
 PG_EDGE_LOCAL_MESSAGE(reserve_wish)
 PG_EDGE_LOCAL_MESSAGE(list_shares)
@@ -489,6 +502,7 @@ PG_EDGE_LOCAL_MESSAGE(steward_list)
 PG_EDGE_LOCAL_MESSAGE(tenant_list)
 PG_EDGE_LOCAL_MESSAGE(resolve_host)
 PG_EDGE_LOCAL_MESSAGE(resolved_host)
+PG_EDGE_LOCAL_MESSAGE(pam_answer)
 PG_EDGE_LOCAL_MESSAGE(lookup_user)
 PG_EDGE_LOCAL_MESSAGE(found_user)
 PG_EDGE_LOCAL_MESSAGE(doubt_user)

@@ -277,6 +277,7 @@ void node::stop() {
   for (const auto& one : context_.reactors)
     one->join();
   listeners_.clear();
+  context_.pam.close(); // what it has to say goes to actors
   const caf::exit_reason reason = caf::exit_reason::user_shutdown;
   for (const auto& handle :
        {caf::actor_cast<caf::actor>(context_.tenants), caf::actor_cast<caf::actor>(context_.console),

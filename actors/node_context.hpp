@@ -8,6 +8,7 @@
 #include "actors/key_deriver.hpp"
 #include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
+#include "actors/pam.hpp"
 #include "actors/reactor.hpp"
 #include "actors/server_limits.hpp"
 #include "actors/tls_context.hpp"
@@ -79,6 +80,7 @@ public:
   actors::credentials credentials;       // of users whose secrets the file does not tell
   client_seats seats;                    // who counts in which limit of clients
   login_throttle throttle;               // failed logins
+  pam_threads pam;                       // who asks PAM
   welcome_cache welcomes;                // what sessions began with, for when Postgres is away
   protocol::bytes secret;                // of this machine; salts hang on it unless mock_authentication_nonce is set
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising

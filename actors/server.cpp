@@ -174,6 +174,8 @@ void server::left_alone() {
 
 void server::own_query_done() {
   const bool failed = !session_.own_error.empty();
+  const bool for_client = step_ == server_step::checking || step_ == server_step::restoring;
+  if (for_client && client_ == nullptr) return close_now("its client left while it was being prepared");
   switch (step_) {
   case server_step::connect_query:
     if (failed)

@@ -371,6 +371,7 @@ void share::on_gone(const server_gone& message) {
   permits_.server_moved(found->second.state, server_state::none);
   servers_.erase(found);
   if (message.failed_login) login_failed(message.error, what);
+  check_unused(home().now()); // somebody may wait for the place of this pool
   act();
 }
 

@@ -215,6 +215,7 @@ void share::on_settings() {
   }
   seen_settings_ = settings;
   end_interrupted_sessions();
+  check_unused(home().now());
   act();
 }
 

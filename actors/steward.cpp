@@ -129,6 +129,16 @@ void change_reserve(steward_self self, const reserve_wish& wish) {
   resize(self);
 }
 
+/// Its tenant hears when the last client has left: the place of such a pool can be had by another.
+void note_empty(const steward_state& state) {
+  std::uint32_t clients = 0;
+  for (const auto& place : state.places)
+    clients += place.clients;
+  if (clients > 0) return;
+  if (const auto tenant = caf::actor_cast<tenant_actor>(state.tenant))
+    caf::anon_send(tenant, pool_empty{state.pool->id, state.joins});
+}
+
 /// The pool goes when no share has clients or servers and none is on its way to one; its shares go with it.
 void note_unused(steward_self self, const share_unused& message) {
   steward_state& state = self->state;
@@ -185,6 +195,7 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
       [self](const client_left& message) {
         for (auto& place : self->state.places)
           if (place.key.share == message.share && place.clients > 0) --place.clients;
+        note_empty(self->state);
       },
       [self](const share_unused& message) { note_unused(self, message); },
       [self](const reserve_wish& wish) { change_reserve(self, wish); },

@@ -33,7 +33,9 @@ void timer_wheel::place(timer& t) noexcept {
     due_.push_back(t);
     return;
   }
-  unsigned level = (63u - static_cast<unsigned>(std::countl_zero(t.tick_ ^ tick_))) / digit_bits;
+  // The two differ, so `| 1` does not move the highest bit; it shows that there is one.
+  const std::uint64_t differing = (t.tick_ ^ tick_) | 1;
+  unsigned level = (63u - static_cast<unsigned>(std::countl_zero(differing))) / digit_bits;
   unsigned slot = static_cast<unsigned>(t.tick_ >> (digit_bits * level)) % slots_per_level;
   slots_[level * slots_per_level + slot].push_back(t);
   occupied_[level] |= std::uint64_t{1} << slot;

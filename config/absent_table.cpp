@@ -8,7 +8,8 @@ namespace pg_edge::config {
 namespace {
 
 constexpr absent_row rows[] = {
-    {"auth_ldap_options", in_global, "LDAP is not supported yet"},
+    {"auth_ldap_options", in_global,
+     "LDAP is asked through PAM: auth_type = \"pam\" with the module pam_ldap in its service"},
     {"client_tls_dheparams", in_global, "OpenSSL chooses the parameters itself"},
     {"conffile", in_global, "the file is named on the command line"},
     {"disable_pqexec", in_global, "refusing the simple protocol is not supported yet"},

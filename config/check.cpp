@@ -36,7 +36,6 @@ private:
   void check_database(const tenant& owner, const database& one);
   void check_user(const tenant& owner, const user& one);
   void certificates();
-  void methods();
 
   bool open_to_all() const { return all_.auth_type == auth_type::any || all_.auth_type == auth_type::trust; }
 
@@ -162,17 +161,8 @@ void checker::rules() {
       problems_.error(door.line, "listener " + name + ": " + needs);
   }
   certificates();
-  methods();
-}
-
-/// Better not to start than to start and let nobody in.
-void checker::methods() {
-  const std::string absent = "auth_type: pam is not supported yet";
-  if (all_.auth_type == auth_type::pam) problems_.error(line("auth_type"), absent);
-  for (const auto& [name, owner] : all_.tenants)
-    if (owner.auth_type == auth_type::pam) problems_.error(owner.line, "tenant " + name + ": " + absent);
-  for (const auto& [name, door] : all_.listeners)
-    if (door.auth_type == auth_type::pam) problems_.error(door.line, "listener " + name + ": " + absent);
+  if (all_.auth_pam_service.empty() || all_.auth_pam_service.back() == '/')
+    problems_.error(line("auth_pam_service"), "auth_pam_service: names no service");
 }
 
 /// Methods that look at a client's certificate see none unless one is asked for.

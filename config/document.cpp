@@ -23,6 +23,8 @@ std::string type_name() {
     return "text";
   else if constexpr (std::is_same_v<T, std::vector<std::string>>)
     return "list of texts";
+  else if constexpr (std::is_same_v<T, std::vector<network>>)
+    return "list of networks";
   else
     return listed_names<T>();
 }

@@ -33,7 +33,8 @@ struct hba_rule {
   hba_certificate clientcert = hba_certificate::any;
   bool whole_name = false; // clientname=DN: the whole subject counts, not its CN
   std::string map;
-  std::string pam_service = "pg_edge";
+  std::string pam_service;       // pamservice=; empty: auth_pam_service
+  bool pam_use_hostname = false; // PAM hears the client's name, not its address
 };
 
 struct hba_rules {

@@ -24,10 +24,10 @@ constexpr word_row<hba_method> methods[] = {
     {"trust", hba_method::trust},       {"reject", hba_method::reject},
     {"md5", hba_method::md5},           {"scram-sha-256", hba_method::scram_sha_256},
     {"password", hba_method::password}, {"cert", hba_method::cert},
-    {"peer", hba_method::peer},
+    {"peer", hba_method::peer},         {"pam", hba_method::pam},
 };
 /// Methods that Postgres knows and pg_edge does not have.
-constexpr std::string_view absent_methods[] = {"gss", "sspi", "ident", "ldap", "radius", "bsd", "oauth", "pam"};
+constexpr std::string_view absent_methods[] = {"gss", "sspi", "ident", "ldap", "radius", "bsd", "oauth"};
 
 /// One line of the file on its way to a rule. The first thing wrong with a line is what is said about it.
 class rule_reader {
@@ -173,7 +173,8 @@ bool rule_reader::read_method() {
     return check_method();
   }
   const bool known = std::find(std::begin(absent_methods), std::end(absent_methods), name) != std::end(absent_methods);
-  return wrong("invalid authentication method \"" + token->text + "\"" + (known ? ": not supported by pg_edge" : ""));
+  return wrong("invalid authentication method \"" + token->text + "\"" + (known ? ": not supported by pg_edge" : "") +
+               (name == "ldap" ? ", but pam is, which asks LDAP with its module pam_ldap" : ""));
 }
 
 bool rule_reader::check_method() {
@@ -212,6 +213,13 @@ bool rule_reader::read_option(const std::string& text) {
     if (rule_.kind != hba_kind::hostssl) return wrong("clientname can only be configured for \"hostssl\" rows");
     if (value != "CN" && value != "DN") return wrong("invalid value for clientname: \"" + value + "\"");
     rule_.whole_name = value == "DN";
+  } else if (name == "pamservice" || name == "pam_use_hostname") {
+    if (rule_.method != hba_method::pam)
+      return wrong("authentication option \"" + name + "\" is only valid for authentication methods pam");
+    if (name == "pamservice")
+      rule_.pam_service = value;
+    else
+      rule_.pam_use_hostname = value == "1"; // as in Postgres
   } else {
     return wrong("unrecognized authentication option name: \"" + name + "\"");
   }

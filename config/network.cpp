@@ -67,12 +67,9 @@ std::optional<network> make_network(const ip_address& address, const ip_address&
   return out;
 }
 
-bool any_contains(std::span<const std::string> networks, std::string_view address) {
+bool any_contains(std::span<const network> networks, std::string_view address) {
   const auto one = parse_address(address);
-  return one && std::any_of(networks.begin(), networks.end(), [&](const std::string& text) {
-           const auto parsed = parse_network(text);
-           return parsed && parsed->contains(*one);
-         });
+  return one && std::any_of(networks.begin(), networks.end(), [&](const network& each) { return each.contains(*one); });
 }
 
 } // namespace pg_edge::config

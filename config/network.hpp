@@ -37,6 +37,6 @@ std::optional<network> parse_network(std::string_view text);
 std::optional<network> make_network(const ip_address& address, const ip_address& mask);
 
 /// Whether one of the networks contains the address; what is no address is in none.
-bool any_contains(std::span<const std::string> networks, std::string_view address);
+bool any_contains(std::span<const network> networks, std::string_view address);
 
 } // namespace pg_edge::config

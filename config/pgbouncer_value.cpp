@@ -46,8 +46,7 @@ constexpr word words[] = {
     {"server_tls_ciphers", "all", every_cipher},
     {"server_tls_ciphers", "legacy", every_cipher},
     {"client_tls_ecdhcurve", "none", {}, "key exchange cannot be turned off; the default, auto, holds"},
-    {"auth_type", "ldap", {}, "LDAP is not supported yet; the default, md5, holds"},
-    {"auth_type", "pam", {}, "PAM is not supported yet; the default, md5, holds"},
+    {"auth_type", "ldap", {}, "LDAP is asked through PAM (pam_ldap); the default, md5, holds"},
     {"default_pool_size", "0", {}, no_unlimited_pool},
     {"pool_size", "0", {}, no_unlimited_pool},
 };

@@ -29,11 +29,12 @@ using overrides_member = std::variant<std::monostate, std::optional<bool> overri
                                       std::optional<auth_type> overrides::*, std::optional<host_balance> overrides::*>;
 using database_member = std::variant<std::monostate, std::string database::*, std::optional<std::string> database::*,
                                      std::uint16_t database::*>;
-using tenant_member =
-    std::variant<std::monostate, std::string tenant::*, std::vector<std::string> tenant::*, bool tenant::*>;
+using tenant_member = std::variant<std::monostate, std::string tenant::*, std::vector<std::string> tenant::*,
+                                   std::vector<network> tenant::*, bool tenant::*>;
 using listener_member = std::variant<std::monostate, bool listener::*, int listener::*, std::string listener::*,
-                                     std::vector<std::string> listener::*, std::optional<auth_type> listener::*,
-                                     std::optional<tls_mode> listener::*, std::optional<std::string> listener::*>;
+                                     std::vector<std::string> listener::*, std::vector<network> listener::*,
+                                     std::optional<auth_type> listener::*, std::optional<tls_mode> listener::*,
+                                     std::optional<std::string> listener::*>;
 
 /// How the text of a value is checked beyond its type.
 enum class value_rule {
@@ -47,7 +48,6 @@ enum class value_rule {
   secret_file,   // a path whose first line is the secret
   url,           // postgres://..., filling several members
   secrets,       // several, never shown
-  cidr_list,     // addresses, or networks as 10.0.0.0/8
   timestamp,     // 2026-12-31T00:00:00Z
 };
 

@@ -3,6 +3,8 @@
 // Names, units and meaning are pgbouncer's unless the help sentence in setting_table.cpp says otherwise.
 #pragma once
 
+#include "config/network.hpp"
+
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -129,8 +131,8 @@ struct user : overrides {
 /// `[tenants.NAME]`, or the default tenant made of the file's top-level databases and users.
 struct tenant : overrides {
   std::string name;
-  std::vector<std::string> server_names;      // TLS SNI that means this tenant; "*.example.com" for one label
-  std::vector<std::string> allowed_addresses; // CIDR; empty: from anywhere
+  std::vector<std::string> server_names;  // TLS SNI that means this tenant; "*.example.com" for one label
+  std::vector<network> allowed_addresses; // empty: from anywhere
   bool client_tls_required = false;
   std::string banned;           // why nobody may log in; empty: not banned
   std::string banned_until;     // "2026-12-31T00:00:00Z"; empty: for ever
@@ -159,9 +161,9 @@ struct listener {
   int unix_socket_mode = 0777;
   std::string unix_socket_group;
   std::optional<config::auth_type> auth_type;
-  std::string tenant;                           // whose door it is; empty: the client says
-  bool proxy_protocol = false;                  // every connection begins with a PROXY v2 header
-  std::vector<std::string> proxy_protocol_from; // CIDR of the proxies that are believed; a Unix socket's are always
+  std::string tenant;                       // whose door it is; empty: the client says
+  bool proxy_protocol = false;              // every connection begins with a PROXY v2 header
+  std::vector<network> proxy_protocol_from; // of the proxies that are believed; a Unix socket's are always
   std::optional<tls_mode> client_tls_sslmode;
   std::optional<std::string> client_tls_ca_file;
   std::optional<std::string> client_tls_cert_file;

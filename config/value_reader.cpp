@@ -1,6 +1,5 @@
 #include "config/value_reader.hpp"
 
-#include "config/network.hpp"
 #include "config/timestamp.hpp"
 #include "config/value_text.hpp"
 
@@ -138,13 +137,6 @@ bool value_reader::check_text(const toml_entry& entry, const setting_row& row, s
   }
 }
 
-bool value_reader::check_list(const toml_entry& entry, const setting_row& row, const std::vector<std::string>& list) {
-  if (row.rule != value_rule::cidr_list) return true;
-  for (const auto& text : list)
-    if (!parse_network(text)) return fail(entry, "\"" + text + "\" is not a network such as 10.0.0.0/8 or ::1/128");
-  return true;
-}
-
 bool value_reader::read(const toml_entry& entry, const setting_row& row, std::string& out) {
   std::string text;
   if (!read_text(entry, text) || !check_text(entry, row, text)) return false;
@@ -152,10 +144,10 @@ bool value_reader::read(const toml_entry& entry, const setting_row& row, std::st
   return true;
 }
 
-bool value_reader::read(const toml_entry& entry, const setting_row& row, std::vector<std::string>& out) {
+bool value_reader::read(const toml_entry& entry, const setting_row&, std::vector<std::string>& out) {
   std::string text;
   if (text_of(entry.node) != nullptr) {
-    if (!read_text(entry, text) || !check_list(entry, row, split_list(text))) return false;
+    if (!read_text(entry, text)) return false;
     out = split_list(text);
     return true;
   }
@@ -168,7 +160,19 @@ bool value_reader::read(const toml_entry& entry, const setting_row& row, std::ve
     if (!substitute(entry, *text_of(item), text)) return false;
     list.push_back(text);
   }
-  if (!check_list(entry, row, list)) return false;
+  out = std::move(list);
+  return true;
+}
+
+bool value_reader::read(const toml_entry& entry, const setting_row& row, std::vector<network>& out) {
+  std::vector<std::string> texts;
+  if (!read(entry, row, texts)) return false;
+  std::vector<network> list;
+  for (const auto& text : texts) {
+    const auto one = parse_network(text);
+    if (!one) return fail(entry, "\"" + text + "\" is not a network such as 10.0.0.0/8 or ::1/128");
+    list.push_back(*one);
+  }
   out = std::move(list);
   return true;
 }

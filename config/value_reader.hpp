@@ -46,6 +46,7 @@ public:
   bool read(const toml_entry& entry, const setting_row& row, byte_size& out);
   bool read(const toml_entry& entry, const setting_row& row, std::string& out);
   bool read(const toml_entry& entry, const setting_row& row, std::vector<std::string>& out);
+  bool read(const toml_entry& entry, const setting_row& row, std::vector<network>& out);
   bool read(const toml_entry& entry, const setting_row& row, pool_mode& out);
   bool read(const toml_entry& entry, const setting_row& row, auth_type& out);
   bool read(const toml_entry& entry, const setting_row& row, tls_mode& out);
@@ -73,7 +74,6 @@ private:
   bool substitute(const toml_entry& entry, const std::string& raw, std::string& out);
   bool check_text(const toml_entry& entry, const setting_row& row, std::string& text);
   bool check_files(const toml_entry& entry, std::string& text);
-  bool check_list(const toml_entry& entry, const setting_row& row, const std::vector<std::string>& list);
   bool check_protocols(const toml_entry& entry, const std::string& text);
   bool wrong_type(const toml_entry& entry, std::string_view expected);
   bool fail(const toml_entry& entry, const std::string& text);

@@ -19,6 +19,7 @@ void wipe(std::string& secret) {
 bool serves(auth_method method, secret_kind kind) {
   switch (method) {
   case auth_method::trust:
+  case auth_method::outside:
     return true;
   case auth_method::cleartext:
     return kind != secret_kind::none;
@@ -60,6 +61,7 @@ client_auth::step client_auth::accept(std::size_t secret) {
 
 client_auth::step client_auth::refuse(std::string why) {
   state_ = state::over;
+  if (who_.method == auth_method::outside) return {verdict::refused, {}, std::move(why)};
   if (who_.secrets.empty())
     why = "no such user, or one without a password";
   else if (!usable())
@@ -87,6 +89,7 @@ client_auth::step client_auth::begin() {
   switch (who_.method) {
   case auth_method::trust:
     return accept(0);
+  case auth_method::outside:
   case auth_method::cleartext:
     append(result.send, authentication_cleartext_password{});
     break;
@@ -107,6 +110,8 @@ client_auth::step client_auth::answer(bytes_view body) {
   if (state_ == state::awaits_final) return scram_final(body);
   if (state_ != state::awaits_answer) return violated("an answer that nothing asked for");
   switch (who_.method) {
+  case auth_method::outside:
+    return answer_outside(body);
   case auth_method::cleartext:
     return answer_cleartext(body);
   case auth_method::md5:
@@ -143,6 +148,24 @@ client_auth::step client_auth::derive_decoy() {
   decoy_ = true;
   iterations_ = who_.iterations;
   return derive(who_.method == auth_method::cleartext ? given_ : base64_encode(node_secret_) + who_.user);
+}
+
+// -- a password that is checked elsewhere
+// ----------------------------------------------------------------------------------------------------------------
+
+client_auth::step client_auth::answer_outside(bytes_view body) {
+  const auto message = decode<password_message>(body);
+  if (!message) return violated("malformed password message");
+  if (message->password.empty()) return refuse("empty password"); // some that could be asked take it for anonymous
+  password_.assign(message->password);
+  state_ = state::awaits_word;
+  return {verdict::ask, {}, {}};
+}
+
+client_auth::step client_auth::told(bool right, std::string why) {
+  wipe(password_);
+  if (state_ != state::awaits_word) return violated("a word that nobody asked for");
+  return right ? accept(0) : refuse(std::move(why));
 }
 
 // -- cleartext and md5

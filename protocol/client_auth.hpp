@@ -2,7 +2,8 @@
 // looking the same from outside. Pure; the slow key derivation is asked for and its result handed back.
 //
 //   begin() --> (trust) accepted
-//           --> awaits_answer --(cleartext)--> derive, once a verifier --> keys() --> accepted | refused
+//           --> awaits_answer --(outside)----> ask --> told() --> accepted | refused
+//                             --(cleartext)--> derive, once a verifier --> keys() --> accepted | refused
 //                             --(md5)--------> accepted | refused
 //                             --(SCRAM)------> derive, once a plain secret --> keys() --> awaits_final
 //               awaits_final --> accepted | refused
@@ -20,7 +21,8 @@
 
 namespace pg_edge::protocol {
 
-enum class auth_method { trust, cleartext, md5, scram };
+/// `outside`: the client sends its password in clear, and somebody else is asked whether it is right.
+enum class auth_method { trust, outside, cleartext, md5, scram };
 
 class client_auth {
 public:
@@ -38,7 +40,7 @@ public:
   client_auth(const client_auth&) = delete;
   client_auth& operator=(const client_auth&) = delete;
 
-  enum class verdict { more, derive, accepted, refused, violated };
+  enum class verdict { more, derive, ask, accepted, refused, violated };
   struct step {
     verdict now = verdict::more;
     bytes send;
@@ -51,6 +53,8 @@ public:
   step answer(bytes_view body);
   /// After `derive`: salted_password(password(), salt(), iterations()), empty if it could not be computed.
   step keys(bytes_view salted_password);
+  /// After `ask`: whether password() is right. `why`: if not, for the log.
+  step told(bool right, std::string why);
 
   const std::string& password() const { return password_; }
   const bytes& salt() const { return salt_; }
@@ -67,12 +71,13 @@ public:
   const client_keys& revealed() const { return revealed_; }
 
 private:
-  enum class state { awaits_answer, awaits_keys, awaits_verifiers, awaits_final, over };
+  enum class state { awaits_answer, awaits_word, awaits_keys, awaits_verifiers, awaits_final, over };
   struct candidate {
     scram_verifier verifier;
     std::size_t secret = 0; // its place among who_.secrets
   };
 
+  step answer_outside(bytes_view body);
   step answer_cleartext(bytes_view body);
   step answer_md5(bytes_view body);
   step next_cleartext_check();
@@ -93,7 +98,7 @@ private:
   std::string nonce_;
   bytes salt4_, node_secret_, end_point_;
   state state_ = state::awaits_answer;
-  std::string password_; // of a pending derivation
+  std::string password_; // of a pending derivation or question
   bytes salt_;
   int iterations_ = 0;
   bool decoy_ = false; // the derivation is for the time it takes

@@ -85,6 +85,8 @@ constexpr error_row rows[] = {
      "channel binding. Somebody may stand between the two."},
     {scram_binding_failed, "scram_binding_failed", "28000", fatal, "SCRAM channel binding check failed",
      "The client has seen another certificate than pg_edge's: it reached pg_edge through something that ends TLS."},
+    {pam_failed, "pam_failed", "28000", fatal, "PAM authentication failed for user \"{0}\"",
+     "Check user name and password. What PAM said stands in the log of pg_edge, at the event client_login_failed."},
     // Not 57014, which Postgres has for this: drivers take it for a query that was cancelled.
     {client_login_timeout, "client_login_timeout", "57P05", fatal,
      "terminating connection because the login was not finished within {0} s",
@@ -97,6 +99,12 @@ constexpr error_row rows[] = {
      "Close idle clients, or raise {0} in {2}."},
     {client_limit, "client_limit", "53300", fatal, "client connections exceeded ({0} is {1})",
      "Close idle clients, or raise {0} in {2}."},
+    {too_many_pools, "too_many_pools", "53300", fatal, "too many pools already: {0} is {1}",
+     "Each database and server user of a tenant has a pool of its own, and every pool has clients. Close those of one "
+     "that is not needed, or raise {0} in {2}."},
+    {pam_busy, "pam_busy", "53300", fatal, "too many logins are waiting for PAM: the limit is {0}",
+     "Try again. If it lasts, look for a PAM module that is slow: its service is named by auth_pam_service or in the "
+     "HBA rule."},
     // 53300, not pgbouncer's 08P01: no server connection was free, which is nobody's protocol error, and since the
     // query
     // never left pg_edge a retry is safe. FATAL since the client's later messages depend on the one that was refused.

@@ -42,11 +42,14 @@ enum class error_code : std::uint8_t {
   invalid_auth_response, // {0} what is wrong with it
   scram_binding_negotiation,
   scram_binding_failed,
+  pam_failed,           // {0} user
   client_login_timeout, // {0} seconds
   lookup_failed,        // {0} user
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
   client_limit,       // the same
+  too_many_pools,     // the same
+  pam_busy,           // {0} logins that wait
   query_wait_timeout, // {0} seconds, {1} the pool, {2} where it is set, {3} limit in the way, {4} where that is set
   canceled_while_waiting,
   prepared_statement_too_large, // {0} bytes, {1} the limit

@@ -52,8 +52,9 @@ steward_actor::behavior_type steward_played(std::vector<caf::actor> shares) {
 }
 
 tenant_actor::behavior_type tenant_played(std::vector<steward_actor> stewards) {
-  return {[](const join_pool&) {}, [](const pool_unused&) {}, [](const settings_changed&) {}, [](const end_clients&) {},
-          [=](const list_stewards&) { return steward_list{stewards}; }};
+  return {[](const join_pool&) {},   [](const pool_unused&) {},
+          [](const pool_empty&) {},  [](const settings_changed&) {},
+          [](const end_clients&) {}, [=](const list_stewards&) { return steward_list{stewards}; }};
 }
 
 tenants_actor::behavior_type tenants_played(std::vector<tenant_actor> tenants) {

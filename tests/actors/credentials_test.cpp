@@ -99,6 +99,30 @@ BOOST_AUTO_TEST_CASE(a_reload_forgets_users_whose_secret_changed) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_was_learned_of_a_user_without_a_configured_secret_outlives_a_reload) {
+  const auto before = with_user("");
+  const struct {
+    config::settings now;
+    bool kept;
+  } rows[] = {
+      {with_user(""), true},
+      {with_user("learned"), true},
+      {with_user("another"), false}, // the file knows better
+      {config::settings{}, false},
+  };
+  for (const auto& row : rows) {
+    credentials known;
+    const std::string tenant = before.default_tenant.name;
+    known.remember(tenant, "bob", "learned");
+    known.settings_changed(before, row.now);
+    BOOST_TEST(known.find(tenant, "bob").has_value() == row.kept);
+  }
+  credentials known; // a secret of the file itself does not outlive it
+  known.remember("default", "bob", "one");
+  known.settings_changed(with_user("one"), with_user(""));
+  BOOST_TEST(!known.find("default", "bob").has_value());
+}
+
 BOOST_AUTO_TEST_CASE(many_threads_at_once) {
   credentials known;
   std::vector<std::thread> threads;

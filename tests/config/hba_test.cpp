@@ -236,6 +236,10 @@ BOOST_AUTO_TEST_CASE(errors_name_what_is_wrong) {
       {"host all all all cert", "cert authentication is only supported on hostssl connections"},
       {"host all all all md5 x", "authentication option not in name=value format: x"},
       {"host all all all md5 x=1", "unrecognized authentication option name: \"x\""},
+      {"host all all all ldap", "not supported by pg_edge, but pam is, which asks LDAP with its module pam_ldap"},
+      {"host all all all md5 pamservice=s", "\"pamservice\" is only valid for authentication methods pam"},
+      {"host all all all trust pam_use_hostname=1",
+       "\"pam_use_hostname\" is only valid for authentication methods pam"},
       {"host all all all md5 map=m", "\"map\" is only valid for authentication methods peer and cert"},
       {"host all all all md5 clientcert=verify-ca", "clientcert can only be configured for \"hostssl\" rows"},
       {"hostssl all all all md5 clientcert=1", "invalid value for clientcert: \"1\""},
@@ -344,7 +348,10 @@ BOOST_AUTO_TEST_CASE(they_are_read_with_the_settings) {
   BOOST_TEST(contains(errors_of(text("", "[tenants.t]\nauth_type = \"hba\"\n"), around), "tenant t: auth_type: hba"));
   BOOST_TEST(contains(errors_of(text("auth_ident_file = \"/ident\"\n"), around), "auth_ident_file: needs auth_hba"));
   BOOST_TEST(contains(errors_of(text("auth_type = \"cert\"\n"), around), "cert needs client_tls_ca_file"));
-  BOOST_TEST(contains(errors_of(text("auth_type = \"pam\"\n"), around), "pam is not supported yet"));
+  BOOST_TEST(loaded(text("auth_type = \"pam\"\n"), around).auth_pam_service == "pgbouncer");
+  for (const char* service : {"", "/etc/pam.d/"})
+    BOOST_TEST(contains(errors_of(text("auth_pam_service = \"" + std::string(service) + "\"\n"), around),
+                        "auth_pam_service: names no service"));
   const auto bad = load(text("auth_hba_file = \"/bad\"\nauth_ident_file = \"/ident\"\n"), around);
   BOOST_TEST((bad.value == nullptr));
   BOOST_REQUIRE(bad.problems.size() == 2u);

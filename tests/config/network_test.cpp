@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(masks) {
 }
 
 BOOST_AUTO_TEST_CASE(lists_of_networks) {
-  const std::string list[] = {"10.0.0.0/8", "::1"};
+  const network list[] = {*parse_network("10.0.0.0/8"), *parse_network("::1")};
   BOOST_TEST(any_contains(list, "10.0.0.1"));
   BOOST_TEST(any_contains(list, "::1"));
   BOOST_TEST(!any_contains(list, "192.168.0.1"));

@@ -182,7 +182,8 @@ BOOST_AUTO_TEST_CASE(values_that_we_refuse_become_comments) {
   BOOST_TEST(all.default_tenant.databases.at("d").password == "");
   BOOST_TEST(all.default_tenant.databases.count("pgbouncer") == 0u);
   BOOST_TEST(result.problems.size() == 9u, warnings_in(result));
-  BOOST_TEST(contains(warnings_in(result), "x.ini:2: warning: auth_type: LDAP is not supported yet; the default, md5"));
+  BOOST_TEST(contains(warnings_in(result),
+                      "x.ini:2: warning: auth_type: LDAP is asked through PAM (pam_ldap); the default, md5"));
   BOOST_TEST(contains(warnings_in(result), "x.ini:3: warning: default_pool_size: 0 means no limit there"));
 }
 

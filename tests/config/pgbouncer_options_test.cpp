@@ -68,7 +68,7 @@ constexpr option options[] = {
     {in_global, "auth_type", "cert", "cert",
      "client_tls_sslmode = verify-full\nclient_tls_ca_file = f\nclient_tls_cert_file = f\nclient_tls_key_file = f\n"},
     {in_global, "auth_type", "hba", "hba", "auth_hba_file = h\n"},
-    {in_global, "auth_type", "pam", nothing},
+    {in_global, "auth_type", "pam", "pam"},
     {in_global, "auth_type", "ldap", nothing},
     {in_global, "auth_hba_file", "h", "/etc/pgbouncer/h"},
     {in_global, "auth_ident_file", "f", "/etc/pgbouncer/f", "auth_hba_file = h\n"},

@@ -35,7 +35,8 @@ kind kind_of(const setting_row& row) {
             (std::optional<std::string> listener::*){}))
       return kind::text;
     if (has((std::vector<std::string> settings::*){}, (std::vector<std::string> tenant::*){},
-            (std::vector<std::string> listener::*){}))
+            (std::vector<std::string> listener::*){}, (std::vector<network> tenant::*){},
+            (std::vector<network> listener::*){}))
       return kind::list;
     return std::is_same_v<pointer, std::monostate> ? kind::other : kind::names;
   };

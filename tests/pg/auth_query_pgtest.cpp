@@ -171,6 +171,13 @@ BOOST_AUTO_TEST_CASE(B023_an_error_of_the_query_is_logged_and_the_client_gets_a_
       BOOST_TEST(logs_in(node, "scram_user", scram_user.password));
     }
   }
+  // A stranger hears the name he gave, or he would learn which end of it is a tenant.
+  pg_edge_process tenants(looking_up("auth_type = \"scram-sha-256\"\nauth_query = \"select 1/0, $1\"\n", "",
+                                     "[tenants.acme.databases.forced]\nhost = \"127.0.0.1\"\n"
+                                     "port = {postgres_port}\ndbname = \"app\"\n[tenants.acme.users.postgres]\n"));
+  const auto strange = attempt(tenants, "some_user.acme", "x");
+  BOOST_TEST_REQUIRE(!strange.empty());
+  BOOST_TEST(error_field(strange.back(), 'M') == "could not check user \"some_user.acme\"");
   pg_edge_process other(
       looking_up("auth_type = \"scram-sha-256\"\nauth_query = \"select 'x' || $1::text, 'secret'\"\n"));
   BOOST_TEST(outcome(other, "some_user", "secret") == "E(28P01)");

@@ -90,6 +90,18 @@ int done_by(const crowd& clients) {
   return sum;
 }
 
+/// Runs the body with a node that pools transactions, on one reactor and on two; no server may be left afterwards.
+template <class F>
+void on_one_and_two_reactors(const std::string& settings, const std::string& tables, F body) {
+  for (const int reactors : {1, 2}) {
+    BOOST_TEST_CONTEXT("reactors " << reactors) {
+      pg_edge_process node(set_up_toml({"transaction", reactors}, settings, tables));
+      body(node);
+    }
+    BOOST_TEST(waits_for_backends(0));
+  }
+}
+
 struct node_before {
   node_before() { BOOST_TEST(waits_for_backends(0)); }
 };
@@ -138,24 +150,20 @@ BOOST_AUTO_TEST_CASE(B136_never_more_servers_than_the_limits_of_pool_user_databa
 }
 
 BOOST_AUTO_TEST_CASE(B136_one_database_never_has_more_than_max_db_connections) {
-  for (const int reactors : {1, 2}) {
-    BOOST_TEST_CONTEXT("reactors " << reactors) {
-      pg_edge_process node(set_up_toml({"transaction", reactors}, "default_pool_size = 4\nmax_db_connections = 3\n"));
-      backend_watcher all(postgres::shared(), "", "other");
-      crowd clients;
-      for (const char* user : {"trust_user", "replication_user", "md5_user", "scram_user"})
-        for (int i = 0; i < 3; ++i)
-          clients.emplace_back(node, "other", user);
-      pause_for(1500);
-      for (busy_client& one : clients) {
-        one.stop();
-        BOOST_TEST(one.done() > 0);
-      }
-      BOOST_TEST(!one_failed(clients));
-      BOOST_TEST(all.max() == 3);
+  on_one_and_two_reactors("default_pool_size = 4\nmax_db_connections = 3\n", "", [](pg_edge_process& node) {
+    backend_watcher all(postgres::shared(), "", "other");
+    crowd clients;
+    for (const char* user : {"trust_user", "replication_user", "md5_user", "scram_user"})
+      for (int i = 0; i < 3; ++i)
+        clients.emplace_back(node, "other", user);
+    pause_for(1500);
+    for (busy_client& one : clients) {
+      one.stop();
+      BOOST_TEST(one.done() > 0);
     }
-    BOOST_TEST(waits_for_backends(0));
-  }
+    BOOST_TEST(!one_failed(clients));
+    BOOST_TEST(all.max() == 3);
+  });
 }
 
 BOOST_AUTO_TEST_CASE(B136_limits_that_are_lowered_or_raised_by_a_reload_hold_at_once) {
@@ -212,81 +220,69 @@ BOOST_AUTO_TEST_CASE(B136_limits_that_are_lowered_or_raised_by_a_reload_hold_at_
 // ---------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(B137_the_longest_idle_server_of_another_pool_makes_room) {
-  for (const int reactors : {1, 2}) {
-    BOOST_TEST_CONTEXT("reactors " << reactors) {
-      pg_edge_process node(set_up_toml({"transaction", reactors}, "max_db_connections = 2\n"));
-      backend_watcher all(postgres::shared(), "", "other");
-      wire_client old = log_in_to(node, "other", "trust_user");
-      BOOST_TEST(old.value("select 1") == "1");
-      pause_for(300);
-      wire_client young = log_in_to(node, "other", "replication_user");
-      const std::string kept = pid_of(young);
-      BOOST_TEST(backends() == 2);
-      wire_client third(node.port());
-      const milliseconds taken = time_of([&] {
-        third.login("md5_user", "other");
-        BOOST_TEST(third.value("select 1") == "1");
-      });
-      BOOST_TEST(taken.count() < 2000);
-      BOOST_TEST(backends("trust_user") == 0);
-      BOOST_TEST(backends("replication_user") == 1);
-      BOOST_TEST(pid_of(young) == kept);
-      BOOST_TEST(old.value("select 2") == "2"); // and back
-      BOOST_TEST(all.max() == 2);
-      BOOST_TEST(node.wait_for_log("another pool waits for it"));
-    }
-    BOOST_TEST(waits_for_backends(0));
-  }
+  on_one_and_two_reactors("max_db_connections = 2\n", "", [](pg_edge_process& node) {
+    backend_watcher all(postgres::shared(), "", "other");
+    wire_client old = log_in_to(node, "other", "trust_user");
+    BOOST_TEST(old.value("select 1") == "1");
+    pause_for(300);
+    wire_client young = log_in_to(node, "other", "replication_user");
+    const std::string kept = pid_of(young);
+    BOOST_TEST(backends() == 2);
+    wire_client third(node.port());
+    const milliseconds taken = time_of([&] {
+      third.login("md5_user", "other");
+      BOOST_TEST(third.value("select 1") == "1");
+    });
+    BOOST_TEST(taken.count() < 2000);
+    BOOST_TEST(backends("trust_user") == 0);
+    BOOST_TEST(backends("replication_user") == 1);
+    BOOST_TEST(pid_of(young) == kept);
+    BOOST_TEST(old.value("select 2") == "2"); // and back
+    BOOST_TEST(all.max() == 2);
+    BOOST_TEST(node.wait_for_log("another pool waits for it"));
+  });
 }
 
 BOOST_AUTO_TEST_CASE(B137_a_busy_pool_gives_a_server_up_when_another_has_waited) {
-  for (const int reactors : {1, 2}) {
-    BOOST_TEST_CONTEXT("reactors " << reactors) {
-      pg_edge_process node(set_up_toml({"transaction", reactors}, "default_pool_size = 4\nmax_db_connections = 2\n"));
-      backend_watcher all(postgres::shared(), "", "other");
-      crowd busy;
-      for (int i = 0; i < 8; ++i)
-        busy.emplace_back(node, "other", "trust_user");
-      pause_for(500); // its servers are reused and never idle
-      milliseconds longest{0};
-      for (const char* user : {"replication_user", "md5_user", "scram_user"}) {
-        longest = std::max(longest, time_of([&] {
-                             wire_client poor = log_in_to(node, "other", user);
-                             BOOST_TEST(poor.value("select 1") == "1");
-                             poor.close();
-                           }));
-      }
-      BOOST_TEST(longest.count() < 3000);
-      const int before = done_by(busy);
-      pause_for(500);
-      BOOST_TEST(done_by(busy) > before);
-      BOOST_TEST(!one_failed(busy));
-      BOOST_TEST(all.max() == 2);
+  on_one_and_two_reactors("default_pool_size = 4\nmax_db_connections = 2\n", "", [](pg_edge_process& node) {
+    backend_watcher all(postgres::shared(), "", "other");
+    crowd busy;
+    for (int i = 0; i < 8; ++i)
+      busy.emplace_back(node, "other", "trust_user");
+    pause_for(500); // its servers are reused and never idle
+    milliseconds longest{0};
+    for (const char* user : {"replication_user", "md5_user", "scram_user"}) {
+      longest = std::max(longest, time_of([&] {
+                           wire_client poor = log_in_to(node, "other", user);
+                           BOOST_TEST(poor.value("select 1") == "1");
+                           poor.close();
+                         }));
     }
-    BOOST_TEST(waits_for_backends(0));
-  }
+    BOOST_TEST(longest.count() < 3000);
+    const int before = done_by(busy);
+    pause_for(500);
+    BOOST_TEST(done_by(busy) > before);
+    BOOST_TEST(!one_failed(busy));
+    BOOST_TEST(all.max() == 2);
+  });
 }
 
 BOOST_AUTO_TEST_CASE(B137_pools_wait_in_line_for_a_user_s_only_server) {
-  for (const int reactors : {1, 2}) {
-    BOOST_TEST_CONTEXT("reactors " << reactors) {
-      pg_edge_process node(set_up_toml({"transaction", reactors}, "max_user_connections = 1\n", three_databases()));
-      backend_watcher all(postgres::shared(), "", "other");
-      wire_client a = log_in_to(node, "a", "trust_user"), b = log_in_to(node, "b", "trust_user"),
-                  c = log_in_to(node, "c", "trust_user");
-      a.query("begin", "C Z(T)");
-      c.send(query_bytes("select 'c'"));
-      pause_for(100);
-      b.send(query_bytes("select 'b'"));
-      BOOST_TEST(c.silent_for(milliseconds(400))); // in a transaction: it gives nothing up
-      BOOST_TEST(b.silent_for(milliseconds(10)));
-      a.query("commit", "C Z(I)");
-      c.expect("T D(c) C Z(I)");
-      b.expect("T D(b) C Z(I)");
-      BOOST_TEST(all.max() == 1);
-    }
-    BOOST_TEST(waits_for_backends(0));
-  }
+  on_one_and_two_reactors("max_user_connections = 1\n", three_databases(), [](pg_edge_process& node) {
+    backend_watcher all(postgres::shared(), "", "other");
+    wire_client a = log_in_to(node, "a", "trust_user"), b = log_in_to(node, "b", "trust_user"),
+                c = log_in_to(node, "c", "trust_user");
+    a.query("begin", "C Z(T)");
+    c.send(query_bytes("select 'c'"));
+    pause_for(100);
+    b.send(query_bytes("select 'b'"));
+    BOOST_TEST(c.silent_for(milliseconds(400))); // in a transaction: it gives nothing up
+    BOOST_TEST(b.silent_for(milliseconds(10)));
+    a.query("commit", "C Z(I)");
+    c.expect("T D(c) C Z(I)");
+    b.expect("T D(b) C Z(I)");
+    BOOST_TEST(all.max() == 1);
+  });
 }
 
 BOOST_AUTO_TEST_CASE(B137_a_server_counts_until_postgres_has_closed_it) {
@@ -325,6 +321,105 @@ BOOST_AUTO_TEST_CASE(B137_the_console_shows_the_limits_and_what_counts) {
   BOOST_TEST(figures("show databases", "a", columns) == "2 3 2 ");
   BOOST_TEST(figures("show databases", "other", columns) == "0 7 1 ");
   BOOST_TEST(figures("show users", "trust_user", {"max_user_connections", "current_connections"}) == "5 3 ");
+}
+
+// -- pools
+// -----------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// "Z(I)", or the message and the place in the hint of a refusal by max_tenant_pools.
+std::string pool_outcome(wire_client& client, const std::string& user, const std::string& database) {
+  const auto messages = client.try_startup({{"user", user}, {"database", database}});
+  BOOST_TEST_REQUIRE(!messages.empty());
+  if (messages.back().type != 'E') return summary(messages.back());
+  BOOST_TEST(summary(messages.back()) == "E(53300)");
+  const std::string hint = error_field(messages.back(), 'H');
+  return error_field(messages.back(), 'M') + hint.substr(hint.rfind(" in "));
+}
+
+bool gets_in(const pg_edge_process& node, const std::string& user, const std::string& database) {
+  wire_client client(node.port());
+  return pool_outcome(client, user, database) == "Z(I)" && client.value("select 1") == "1";
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(B142_a_tenant_has_so_many_pools_and_an_unused_one_makes_room) {
+  const std::string full = "too many pools already: max_tenant_pools is 2 in [pg_edge].";
+  for (const int reactors : {1, 2}) {
+    BOOST_TEST_CONTEXT("reactors " << reactors) {
+      const auto toml = [&](const std::string& most) {
+        return set_up_toml({"transaction", reactors}, most, three_databases());
+      };
+      pg_edge_process node(toml("max_tenant_pools = 2\n"));
+      wire_client a = log_in_to(node, "a", "trust_user"), b = log_in_to(node, "b", "trust_user");
+      BOOST_TEST((a.value("select 1") + b.value("select 1")) == "11");
+      for (const char* user : {"trust_user", "replication_user"})
+        for (const char* database : {"a", "b", "c"}) {
+          wire_client another(node.port());
+          const bool known = std::string(user) == "trust_user" && *database != 'c';
+          BOOST_TEST(pool_outcome(another, user, database) == (known ? "Z(I)" : full), user << " " << database);
+        }
+      b.close();
+      BOOST_TEST(wait_for([&] { return gets_in(node, "trust_user", "c"); }));
+      BOOST_TEST(node.wait_for_log("database=b user=trust_user\n")); // only pool_removed says no more than that
+      wire_client c = log_in_to(node, "c", "trust_user"), too_many(node.port());
+      BOOST_TEST(pool_outcome(too_many, "trust_user", "b") == full);
+      node.rewrite_config(toml("max_tenant_pools = 3\n"));
+      node.signal(SIGHUP);
+      BOOST_TEST(wait_for([&] { return gets_in(node, "trust_user", "b"); }));
+      BOOST_TEST((a.value("select 2") + c.value("select 2")) == "22");
+    }
+    BOOST_TEST(waits_for_backends(0));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(B142_each_tenant_counts_its_own_pools) {
+  const auto tenant = [](const std::string& name, const std::string& own) {
+    std::string toml = "[tenants." + name + "]\n" + own;
+    for (const char* database : {"a", "b"})
+      toml += "[tenants." + name + ".databases." + database +
+              "]\nhost = \"127.0.0.1\"\nport = {postgres_port}\ndbname = \"other\"\nuser = \"trust_user\"\n";
+    return toml + "[tenants." + name + ".users.app]\n";
+  };
+  pg_edge_process node(set_up_toml({"transaction", 1}, "max_tenant_pools = 5\n",
+                                   tenant("acme", "max_tenant_pools = 1\n") + tenant("beta", "")));
+  wire_client one(node.port()), two(node.port()), other(node.port());
+  BOOST_TEST(pool_outcome(one, "app.acme", "a") == "Z(I)");
+  BOOST_TEST(pool_outcome(two, "app.acme", "b") == "too many pools already: max_tenant_pools is 1 in [tenants.acme].");
+  BOOST_TEST(pool_outcome(other, "app.beta", "a") == "Z(I)");
+  BOOST_TEST(gets_in(node, "app.beta", "b"));
+}
+
+BOOST_AUTO_TEST_CASE(B142_whoever_comes_and_goes_finds_a_place_or_is_told_that_there_is_none) {
+  on_one_and_two_reactors("max_tenant_pools = 2\n", three_databases(), [](pg_edge_process& node) {
+    std::atomic<int> in = 0, refused = 0, failed = 0;
+    std::vector<std::thread> threads;
+    const auto end = steady_clock::now() + std::chrono::seconds(4);
+    for (unsigned seed = 0; seed < 6; ++seed)
+      threads.emplace_back([&, seed] {
+        for (unsigned turn = seed; steady_clock::now() < end; turn = turn * 1103515245 + 12345) {
+          try {
+            wire_client client(node.port());
+            const auto messages =
+                client.try_startup({{"user", "trust_user"}, {"database", std::string(1, "abc"[turn / 65536 % 3])}});
+            const std::string last = messages.empty() ? "" : summary(messages.back());
+            const bool served = last == "Z(I)" && client.value("select 1") == "1";
+            ++(served ? in : last == "E(53300)" ? refused : failed);
+          } catch (const std::exception&) {
+            ++failed;
+          }
+        }
+      });
+    for (std::thread& one : threads)
+      one.join();
+    BOOST_TEST(in > 10);
+    BOOST_TEST(failed == 0);
+    BOOST_TEST(refused >= 0);
+    for (const char* database : {"a", "b", "c"}) // no place was lost
+      BOOST_TEST(wait_for([&] { return gets_in(node, "trust_user", database); }), database);
+  });
 }
 
 // -- the reserve

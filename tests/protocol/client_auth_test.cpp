@@ -262,4 +262,25 @@ BOOST_AUTO_TEST_CASE(a_derivation_that_fails_lets_nobody_in) {
            .now == verdict::refused));
 }
 
+BOOST_AUTO_TEST_CASE(B032_somebody_else_decides_about_a_password) {
+  const auto asked = [](client_auth& auth, const std::string& password) {
+    BOOST_TEST((auth.begin().now == verdict::more));
+    return auth.answer(body_of_first(encode(password_message{password}))).now;
+  };
+  for (const bool right : {true, false}) {
+    client_auth auth({"user", {}, auth_method::outside, iterations}, "snonce", "salt", node_secret);
+    BOOST_TEST((asked(auth, "its password") == verdict::ask));
+    BOOST_TEST(auth.password() == "its password");
+    const auto end = auth.told(right, "the reason");
+    BOOST_TEST((end.now == (right ? verdict::accepted : verdict::refused)));
+    BOOST_TEST(end.why == (right ? "" : "the reason"));
+    BOOST_TEST(auth.password().empty());
+    BOOST_TEST((auth.told(true, "").now == verdict::violated));
+  }
+  client_auth empty({"user", {}, auth_method::outside, iterations}, "snonce", "salt", node_secret);
+  BOOST_TEST((asked(empty, "") == verdict::refused));
+  client_auth unasked({"user", {}, auth_method::outside, iterations}, "snonce", "salt", node_secret);
+  BOOST_TEST((unasked.told(true, "").now == verdict::violated));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
