@@ -298,6 +298,11 @@ void client::on_deadline() {
   arm_idle_deadline();
 }
 
+void client::kill() {
+  const bool running = step_ == client_step::active && !server_->session().owed.empty();
+  fail(running ? protocol::error_code::killed_unknown : protocol::error_code::killed);
+}
+
 /// The timer is not moved with each query: when it fires it looks how long the client has been idle, and waits on.
 void client::arm_idle_deadline() {
   if (limits_ == nullptr || limits_->client_idle_timeout.count() == 0) return;

@@ -92,6 +92,8 @@ public:
   const config::pool_settings& limits() const { return *limits_; }
   /// Ends what has taken too long. Called a few times a second while a server is linked.
   void check_times(clock::time_point now);
+  /// KILL: its session ends here and now.
+  void kill();
   clock::time_point waiting_since() const { return wait_began_; }
   client_row row() const;
   /// What ending it would give back. Nothing for the console, which is needed most when memory is short.

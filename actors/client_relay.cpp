@@ -196,6 +196,8 @@ void client::cancel(const caf::actor& requester) {
     send(requester, cancel_done{});
     return;
   }
+  if (step_ == client_step::console && blocked_on_server_)
+    send(node_.console, console_cancelled{caf::actor_cast<caf::actor>(this)});
   const bool something = step_ == client_step::active && query_running_;
   if (!something) {
     send(requester, cancel_done{});

@@ -2,6 +2,7 @@
 
 #include "actors/actor_stats.hpp"
 #include "actors/console_commands.hpp"
+#include "actors/console_control.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/messages.hpp"
 
@@ -16,15 +17,27 @@ using protocol::console_wish;
 using protocol::error_code;
 
 using stats_tick_atom = caf::atom_constant<caf::atom("stats")>;
-using inner_console = console_actor::extend<caf::reacts_to<stats_tick_atom>>;
+using control_look_atom = caf::atom_constant<caf::atom("control")>;
+using inner_console = console_actor::extend<caf::reacts_to<stats_tick_atom>, caf::reacts_to<control_look_atom>>;
+
+/// How often somebody who waits for servers to close is looked after.
+constexpr std::chrono::milliseconds control_look{20};
 
 /// A reload may wait for certificates and lists of users on slow disks.
 constexpr std::chrono::seconds reload_patience{60};
 /// Without a period there is nothing to average over, but a reload may bring one.
 constexpr std::chrono::seconds period_look{60};
 
-std::string_view text_of(console_act act) {
-  return act == console_act::reload ? "RELOAD" : act == console_act::shut_down ? "SHUTDOWN" : "SHOW";
+constexpr std::string_view suspend_reason = "SUSPEND is not supported: it holds connections still while another "
+                                            "process takes them over, which pg_edge does not "
+                                            "do yet; PAUSE stops queries";
+
+/// "WAIT_CLOSE": the tag of its answer, too.
+std::string text_of(const console_command& command) {
+  std::string text(command.words);
+  for (char& c : text)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return text;
 }
 
 } // namespace
@@ -39,10 +52,21 @@ class console_state {
 public:
   static inline const char* name = "console";
 
-  console_state(inner_console::pointer self, node_context& node) : self_(self), node_(node), ledger_(node.started) {}
+  console_state(inner_console::pointer self, node_context& node)
+      : self_(self), node_(node), ledger_(node.started), control_(node, [this](std::function<void()> then) {
+          gather(console_need::counts, [this, then = std::move(then)](console_view&) {
+            then();
+            look_later();
+          });
+        }) {}
 
   void add_client(const caf::actor& who);
-  void remove_client(const caf::actor_addr& who) { clients_.erase(who); }
+  void remove_client(const caf::actor_addr& who) {
+    clients_.erase(who);
+    control_.client_gone(who);
+  }
+  void cancel(const caf::actor_addr& who) { control_.cancel(who); }
+  void look();
   void end_clients_with(const end_clients& message);
   void begin(const console_query& query);
   void tick();
@@ -77,6 +101,8 @@ private:
   void act(const run_ptr& now, const console_match& what);
   void reload(const run_ptr& now);
   void shut_down(const run_ptr& now, const console_match& what);
+  void control(const run_ptr& now, const console_match& what);
+  void look_later();
 
   console_view view_now() const;
   void gather(console_need need, std::function<void(console_view&)> done);
@@ -91,6 +117,8 @@ private:
   node_context& node_;
   stats_ledger ledger_;
   std::map<caf::actor_addr, caf::actor> clients_;
+  console_control control_;
+  bool looks_ = false; // control_look_atom is on its way
 };
 
 // -- clients of the console
@@ -137,8 +165,7 @@ void console_state::go_on(const run_ptr& now) {
   if (what.command == nullptr) return fail(now, protocol::make_error(error_code::console_syntax, {statement.text}));
   if (now->query.question.wish == console_wish::describe) return describe(now, what);
   if (what.command->admin && !now->query.admin)
-    return fail(now,
-                protocol::make_error(error_code::console_permission, {now->query.user, text_of(what.command->act)}));
+    return fail(now, protocol::make_error(error_code::console_permission, {now->query.user, text_of(*what.command)}));
   if (what.command->rows != nullptr)
     show(now, what);
   else
@@ -207,8 +234,12 @@ void console_state::act(const run_ptr& now, const console_match& what) {
     return reload(now);
   case console_act::shut_down:
     return shut_down(now, what);
+  case console_act::suspend:
+    return fail(now, protocol::make_error(error_code::console_refused, {suspend_reason}));
   case console_act::none:
     break;
+  default:
+    return control(now, what);
   }
   fail(now, protocol::make_error(error_code::console_unsupported, {what.command->words}));
 }
@@ -242,6 +273,29 @@ void console_state::shut_down(const run_ptr& now, const console_match& what) {
   self_->send(node_.node, actors::shut_down{mode});
 }
 
+void console_state::control(const run_ptr& now, const console_match& what) {
+  gather(what.command->need, [this, now, what](console_view& view) {
+    const console_control::command order{what.command->act, what.arguments, now->query.client, now->query.user};
+    control_.run(order, view, [this, now, tag = text_of(*what.command)](const protocol::bytes& error) {
+      if (!error.empty()) return fail(now, error);
+      complete(now, tag);
+    });
+    look_later();
+  });
+}
+
+void console_state::look() {
+  looks_ = false;
+  control_.look();
+  look_later();
+}
+
+void console_state::look_later() {
+  if (looks_ || !control_.anybody_waits()) return;
+  looks_ = true;
+  self_->delayed_send(self_, control_look, control_look_atom::value);
+}
+
 // -- gathering
 // --------------------------------------------------------------------------------------------------------------
 
@@ -253,6 +307,7 @@ console_view console_state::view_now() const {
   view.draining = node_.draining.load(std::memory_order_relaxed);
   for (const auto& one : node_.reactors)
     view.reactors.push_back(one->read_counters());
+  view.gates = &node_.gates;
   view.stats = &ledger_;
   view.now = stats_ledger::clock::now();
   return view;
@@ -359,6 +414,11 @@ inner_console::behavior_type console(inner_console::stateful_pointer<console_hol
         counted();
         state->end_clients_with(message);
       },
+      [state, counted](const console_cancelled& message) {
+        counted();
+        state->cancel(message.client.address());
+      },
+      [state](control_look_atom) { state->look(); },
       [state, counted](stats_tick_atom) {
         counted();
         state->tick();

@@ -1,5 +1,7 @@
 #include "actors/console_commands.hpp"
 
+#include "actors/console_control.hpp"
+
 #include <array>
 
 namespace pg_edge::actors {
@@ -176,6 +178,50 @@ constexpr console_command commands[] = {
      act::set_parameter,
      "accepted, so that drivers log in, and ignored"},
     {"reload", "", true, need::nothing, {}, nullptr, act::reload, "read the configuration file again"},
+    {"pause",
+     "[db] [TENANT name]",
+     true,
+     need::nothing,
+     {},
+     nullptr,
+     act::pause,
+     "hand out no servers, and answer when all of them are closed; queries wait"},
+    {"resume",
+     "[db] [TENANT name]",
+     true,
+     need::nothing,
+     {},
+     nullptr,
+     act::resume,
+     "end a PAUSE or KILL of the same name"},
+    {"reconnect",
+     "[db] [TENANT name]",
+     true,
+     need::nothing,
+     {},
+     nullptr,
+     act::reconnect,
+     "close each server when it is next released"},
+    {"wait_close",
+     "[db] [TENANT name]",
+     true,
+     need::counts,
+     {},
+     nullptr,
+     act::wait_close,
+     "answer when the servers that RECONNECT or RELOAD replaces are closed"},
+    {"kill",
+     "[db] [TENANT name]",
+     true,
+     need::nothing,
+     {},
+     nullptr,
+     act::kill,
+     "drop clients and servers at once, then as PAUSE"},
+    {"kill_client", "id", true, need::clients, {}, nullptr, act::kill_client, "drop one client, see SHOW CLIENTS"},
+    {"disable", "db|[db] TENANT name", true, need::nothing, {}, nullptr, act::disable, "refuse new clients"},
+    {"enable", "db|[db] TENANT name", true, need::nothing, {}, nullptr, act::enable, "let new clients in again"},
+    {"suspend", "", true, need::nothing, {}, nullptr, act::suspend, "not there yet: says what to use instead"},
     {"shutdown",
      "[WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS]",
      true,
@@ -224,6 +270,16 @@ bool takes(const console_command& command, const std::vector<std::string>& argum
   case act::shut_down:
     return arguments.empty() || (arguments.size() == 1 && (protocol::same_word(arguments[0], "wait_for_servers") ||
                                                            protocol::same_word(arguments[0], "wait_for_clients")));
+  case act::pause:
+  case act::resume:
+  case act::reconnect:
+  case act::disable:
+  case act::enable:
+  case act::kill:
+  case act::wait_close:
+    return read_scope(arguments).has_value();
+  case act::kill_client:
+    return arguments.size() <= 1;
   default:
     return arguments.empty();
   }

@@ -4,6 +4,7 @@
 
 #include "actors/console_stats.hpp"
 #include "actors/messages.hpp"
+#include "actors/pool_gates.hpp"
 #include "actors/reactor.hpp"
 #include "config/settings.hpp"
 #include "protocol/console_result.hpp"
@@ -24,6 +25,7 @@ struct console_view {
   std::int64_t clients = 0; // connected, logins under way included
   bool draining = false;
   std::vector<reactor_counters> reactors;
+  const pool_gates* gates = nullptr; // null: nothing is paused or disabled
   const stats_ledger* stats = nullptr;
   stats_ledger::clock::time_point now{};
 };
@@ -32,7 +34,24 @@ struct console_view {
 enum class console_need : std::uint8_t { nothing, counts, clients, servers };
 
 /// Commands that do something else than show rows. The console has a function for each.
-enum class console_act : std::uint8_t { none, help, show_parameter, set_parameter, reload, shut_down };
+enum class console_act : std::uint8_t {
+  none,
+  help,
+  show_parameter,
+  set_parameter,
+  reload,
+  shut_down,
+  // of pools: console_control
+  pause,
+  resume,
+  reconnect,
+  disable,
+  enable,
+  kill,
+  kill_client,
+  wait_close,
+  suspend,
+};
 
 using console_rows = std::vector<protocol::console_row>;
 

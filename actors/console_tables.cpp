@@ -220,7 +220,7 @@ std::vector<const config::tenant*> all_tenants(const config::settings& all) {
 }
 
 console_row database_row(const config::settings& all, const config::tenant& tenant, const config::database& entry,
-                         const std::string& name, const connection_counts& counts) {
+                         const std::string& name, const connection_counts& counts, const pool_gates* gates) {
   const config::pool_settings pool = config::resolve_pool(all, tenant, entry, name, entry.user, nullptr);
   return {cell(name),
           cell(pool.host),
@@ -237,8 +237,8 @@ console_row database_row(const config::settings& all, const config::tenant& tena
           cell(counts.servers),
           cell(config::resolve_client_limits(all, tenant, entry, nullptr).max_db_client_connections),
           cell(counts.clients),
-          cell(0), // there is no PAUSE and no DISABLE yet
-          cell(0),
+          cell(gates != nullptr && gates->database_paused(tenant.name, name) ? 1 : 0),
+          cell(gates != nullptr && gates->disabled(tenant.name, name) ? 1 : 0),
           cell(tenant.name)};
 }
 
@@ -282,8 +282,11 @@ console_rows show_databases(const console_view& view) {
     for (const auto& [key, here] : counts)
       if (key.first == tenant->name && fallback != tenant->databases.end())
         names.emplace(key.second, &fallback->second);
+    if (view.gates != nullptr && fallback != tenant->databases.end())
+      for (const auto& [owner, name] : view.gates->named())
+        if (owner == tenant->name) names.emplace(name, &fallback->second);
     for (const auto& [name, entry] : names)
-      rows.push_back(database_row(*view.settings, *tenant, *entry, name, counts[{tenant->name, name}]));
+      rows.push_back(database_row(*view.settings, *tenant, *entry, name, counts[{tenant->name, name}], view.gates));
   }
   rows.push_back(console_database_row(view));
   return rows;
@@ -394,8 +397,9 @@ console_rows show_config(const console_view& view) {
 }
 
 console_rows show_state(const console_view& view) {
-  return {{cell("active"), cell(view.draining ? "no" : "yes")},
-          {cell("paused"), cell("no")},
+  const bool paused = view.gates != nullptr && view.gates->node_paused();
+  return {{cell("active"), cell(view.draining || paused ? "no" : "yes")},
+          {cell("paused"), cell(paused ? "yes" : "no")},
           {cell("suspended"), cell("no")},
           {cell("draining"), cell(view.draining ? "yes" : "no")}};
 }

@@ -9,7 +9,11 @@
 // the others run on CAF's scheduler and have typed handles. All messages here stay within the process.
 #pragma once
 
+<<<<<<< HEAD
 #include "cluster/memory_guard.hpp"
+=======
+#include "actors/pool_gates.hpp"
+>>>>>>> lead
 #include "cluster/permits.hpp"
 #include "config/resolve.hpp"
 #include "config/settings.hpp"
@@ -161,6 +165,19 @@ struct tenant_unused {
   std::uint64_t joined = 0;
 };
 
+/// What the console, or a signal, wants of pools; who is told looks at pool_gates for the rest.
+enum class control_word : std::uint8_t {
+  look,        // a gate was shut or opened
+  reconnect,   // stale servers go when they are next released
+  kill,        // every client and server, at once
+  kill_client, // the one with this id
+};
+struct control_pools {
+  control_word what = control_word::look;
+  pool_scope scope;
+  std::uint64_t client = 0;
+};
+
 struct list_shares {};
 struct share_list {
   std::vector<caf::actor> shares;
@@ -174,28 +191,32 @@ struct list_tenants {};
 /// reserve_wish   : more or fewer permits beyond the pool's size
 /// settings_changed: sizes may differ now
 /// end_clients    : to all shares
+/// control_pools  : to all shares
 /// list_shares    : who they are
 struct end_clients;
 using steward_actor =
     caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>, caf::reacts_to<client_left>,
                      caf::reacts_to<share_unused>, caf::reacts_to<reserve_wish>, caf::reacts_to<settings_changed>,
-                     caf::reacts_to<end_clients>, caf::replies_to<list_shares>::with<share_list>>;
+                     caf::reacts_to<end_clients>, caf::reacts_to<control_pools>,
+                     caf::replies_to<list_shares>::with<share_list>>;
 struct steward_list {
   std::vector<steward_actor> stewards;
 };
 
-/// join_pool: to the steward of that pool, made if need be; settings_changed: to all of them
-using tenant_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<pool_unused>,
-                                      caf::reacts_to<pool_empty>, caf::reacts_to<settings_changed>,
-                                      caf::reacts_to<end_clients>, caf::replies_to<list_stewards>::with<steward_list>>;
+/// join_pool: to the steward of that pool, made if need be; settings_changed: to all of them; control_pools: to those
+/// of its scope
+using tenant_actor =
+    caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<pool_unused>, caf::reacts_to<pool_empty>,
+                     caf::reacts_to<settings_changed>, caf::reacts_to<end_clients>, caf::reacts_to<control_pools>,
+                     caf::replies_to<list_stewards>::with<steward_list>>;
 struct tenant_list {
   std::vector<tenant_actor> tenants;
 };
 
 /// The same for all tenants.
-using tenants_actor =
-    caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<tenant_unused>, caf::reacts_to<settings_changed>,
-                     caf::reacts_to<end_clients>, caf::replies_to<list_tenants>::with<tenant_list>>;
+using tenants_actor = caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<tenant_unused>,
+                                       caf::reacts_to<settings_changed>, caf::reacts_to<end_clients>,
+                                       caf::reacts_to<control_pools>, caf::replies_to<list_tenants>::with<tenant_list>>;
 
 // -- resolver
 // -------------------------------------------------------------------------------------------------------------
@@ -412,9 +433,14 @@ struct console_query {
   std::string user;
   bool admin = false;
 };
-/// console_joined: one more client; console_query: run a command; end_clients: all of them shall go
-using console_actor =
-    caf::typed_actor<caf::reacts_to<console_joined>, caf::reacts_to<console_query>, caf::reacts_to<end_clients>>;
+/// A CancelRequest for such a client while its command has no answer yet.
+struct console_cancelled {
+  caf::actor client;
+};
+/// console_joined: one more client; console_query: run a command; end_clients: all of them shall go;
+/// console_cancelled: wait no longer
+using console_actor = caf::typed_actor<caf::reacts_to<console_joined>, caf::reacts_to<console_query>,
+                                       caf::reacts_to<console_cancelled>, caf::reacts_to<end_clients>>;
 
 // -- node
 // -----------------------------------------------------------------------------------------------------------------
@@ -534,12 +560,14 @@ PG_EDGE_LOCAL_MESSAGE(cancel_over)
 PG_EDGE_LOCAL_MESSAGE(share_settings)
 PG_EDGE_LOCAL_MESSAGE(limits_moved)
 PG_EDGE_LOCAL_MESSAGE(end_clients)
+PG_EDGE_LOCAL_MESSAGE(control_pools)
 PG_EDGE_LOCAL_MESSAGE(connect_server)
 PG_EDGE_LOCAL_MESSAGE(close_server)
 PG_EDGE_LOCAL_MESSAGE(adopt_server)
 PG_EDGE_LOCAL_MESSAGE(cancel_sent)
 PG_EDGE_LOCAL_MESSAGE(console_joined)
 PG_EDGE_LOCAL_MESSAGE(console_query)
+PG_EDGE_LOCAL_MESSAGE(console_cancelled)
 PG_EDGE_LOCAL_MESSAGE(reload_settings)
 PG_EDGE_LOCAL_MESSAGE(reload_result)
 PG_EDGE_LOCAL_MESSAGE(shut_down)

@@ -1,6 +1,7 @@
 #include "actors/node.hpp"
 
 #include "actors/console.hpp"
+#include "actors/console_control.hpp"
 #include "actors/log.hpp"
 #include "actors/memory_watch.hpp"
 #include "actors/random.hpp"
@@ -264,6 +265,14 @@ bool node::start(std::vector<std::string>& errors) {
 
 void node::reload() {
   caf::anon_send(context_.node, reload_settings{});
+}
+
+void node::pause() {
+  pause_all(context_, "SIGUSR1");
+}
+
+void node::resume() {
+  if (!context_.draining.load(std::memory_order_relaxed)) resume_all(context_, "SIGUSR2");
 }
 
 void node::shut_down(shutdown_mode mode) {

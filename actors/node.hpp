@@ -22,6 +22,9 @@ public:
   /// Opens the addresses and serves. False: `errors` says why, and nothing runs.
   bool start(std::vector<std::string>& errors);
   void reload();
+  /// As PAUSE and RESUME on the console; nothing if there is nothing to pause or resume.
+  void pause();
+  void resume();
   void shut_down(shutdown_mode mode);
   /// Whether the last client has gone after shut_down().
   bool finished() const { return finished_; }

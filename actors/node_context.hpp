@@ -9,6 +9,7 @@
 #include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
 #include "actors/pam.hpp"
+#include "actors/pool_gates.hpp"
 #include "actors/reactor.hpp"
 #include "actors/server_limits.hpp"
 #include "actors/tls_context.hpp"
@@ -77,6 +78,7 @@ public:
   caf::actor memory_watch;
   cancel_registry cancels;
   server_limits limits;                  // over several pools of a tenant
+  pool_gates gates;                      // what is paused or disabled
   actors::credentials credentials;       // of users whose secrets the file does not tell
   client_seats seats;                    // who counts in which limit of clients
   login_throttle throttle;               // failed logins

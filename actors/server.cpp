@@ -60,6 +60,7 @@ void server::on_exit() {
   client_ref_ = nullptr;
   share_ = nullptr;
   plan_.slot.reset();
+  plan_.ticket.reset();
 }
 
 // -- hand-out
@@ -362,6 +363,7 @@ void server::gone(std::string why) {
   set_step(server_step::gone);
   log_own(level::info, log_event::server_closed, field("pid", process_id_), field("reason", why));
   plan_.slot.reset();
+  plan_.ticket.reset();
   send(share_, server_gone{self_ptr(), false, {}});
   close_socket();
   attempt_.reset();

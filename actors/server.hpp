@@ -54,6 +54,7 @@ struct server_plan {
   bool replication = false;
   std::shared_ptr<server_slot> slot = {}; // its place in the limits over several pools, until Postgres's EOF
   std::uint64_t credentials_version = 0;  // of its user, see credentials::version()
+  gate_ticket ticket = {};                // its place in the count of its database's servers, until Postgres's EOF
 };
 
 class server final : public connection {
@@ -120,7 +121,14 @@ public:
   std::chrono::system_clock::time_point connect_time() const { return connect_time_; }
   std::string tls_info() const;
   std::pair<socket_address, socket_address> addresses() const; // peer, local
-  bool reconnect_wanted = false; // RECONNECT, changed settings: close at the next check-in
+  /// RECONNECT, changed settings: it closes when it is next released.
+  void want_reconnect() {
+    reconnect_wanted = true;
+    plan_.ticket.make_stale();
+  }
+  /// RECONNECT came after it was made.
+  bool stale() const { return plan_.ticket.stale(); }
+  bool reconnect_wanted = false; // to be changed by want_reconnect()
   bool client_told = false;      // server_fast_close: its client ends for that
 
 protected:

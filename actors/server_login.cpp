@@ -278,6 +278,7 @@ void server::login_failed(std::string why, protocol::bytes error) {
   }
   set_step(server_step::gone);
   plan_.slot.reset();
+  plan_.ticket.reset();
   send(share_, server_gone{self_ptr(), true, std::move(answer)});
   attempt_.reset();
   close_socket();

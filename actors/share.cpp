@@ -49,6 +49,8 @@ share::share(caf::actor_config& config, reactor& home, node_context& node, pool_
 caf::behavior share::make_behavior() {
   seat_ = node_.limits.join(pool_->name.tenant, pool_->name.database, pool_->name.user, maxima_of(*pool_->settings()),
                             address());
+  gate_ = node_.gates.gate_of(pool_->name.tenant, pool_->name.database);
+  openings_ = gate_->openings();
   on_settings();
   return {
       [this](const abandon& message) { on_abandon(message); },
@@ -64,6 +66,7 @@ caf::behavior share::make_behavior() {
       [this](const share_settings&) { on_settings(); },
       [this](const limits_moved&) { on_limits_moved(); },
       [this](const end_clients& message) { on_end_clients(message); },
+      [this](const control_pools& message) { on_control(message); },
       [this](const take_snapshot& message) { return snapshot(message); },
   };
 }
@@ -115,10 +118,15 @@ void share::move_state(server_entry& entry, server_state to) {
 
 /// Called at the end of every event: does what the permits say until they say nothing.
 void share::act() {
+<<<<<<< HEAD
   publish_waiting();
+=======
+  obey_gate();
+>>>>>>> lead
   if (seat_->owes()) pay_limits();
   bool opening_refused = false;
-  permits_.set_waiters(static_cast<std::uint32_t>(waiters_.size()));
+  const auto served = [this] { return paused_ ? 0 : static_cast<std::uint32_t>(waiters_.size()); };
+  permits_.set_waiters(served());
   bool go_on = true;
   while (go_on) {
     switch (permits_.next()) {
@@ -127,7 +135,7 @@ void share::act() {
       break;
     case share_step::hand_out:
       go_on = hand_out();
-      permits_.set_waiters(static_cast<std::uint32_t>(waiters_.size()));
+      permits_.set_waiters(served());
       break;
     case share_step::open:
       opening_refused = !try_to_open();
@@ -139,8 +147,12 @@ void share::act() {
       break;
     }
   }
+<<<<<<< HEAD
   publish_waiting();
   if (!opening_refused || home().now() < retry_at_) seat_->withdraw();
+=======
+  if (!opening_refused || paused_ || home().now() < retry_at_) seat_->withdraw();
+>>>>>>> lead
   seat_->note_idle(idle_.empty() ? std::nullopt : std::optional(idle_.front()->idle_since()));
   if (const auto report = permits_.take_report()) {
     share_report message{*report, {}};
@@ -197,13 +209,15 @@ void share::grant(queue::iterator to, server& what) {
 /// A server for a client may have to wait for one of another pool, see server_limits; one for min_pool_size is not
 /// worth that. Returns whether one was opened.
 bool share::try_to_open() {
-  if (home().now() < retry_at_) return false;
+  if (paused_ || home().now() < retry_at_) return false;
   if (seat_->asked() && home().now() < ask_again_at_) return false;
+  gate_ticket ticket = pool_gates::admit(gate_);
+  if (!ticket) return false; // shut a moment ago
   const bool for_a_client = waiters_.size() > permits_.count(server_state::opening);
   auto slot = for_a_client ? seat_->ask() : seat_->ask_if_spare();
   ask_again_at_ = slot == nullptr ? home().now() + ask_pause : clock::time_point{};
   if (slot == nullptr) return false;
-  open_server(std::move(slot));
+  open_server(std::move(slot), std::move(ticket));
   return true;
 }
 
@@ -216,9 +230,10 @@ void share::pay_limits() {
   }
 }
 
-void share::open_server(std::shared_ptr<server_slot> slot) {
+void share::open_server(std::shared_ptr<server_slot> slot, gate_ticket ticket) {
   server_plan plan;
   plan.slot = std::move(slot);
+  plan.ticket = std::move(ticket);
   const auto settings = pool_->settings();
   plan.hosts = split_hosts(settings->host);
   if (settings->load_balance_hosts == config::host_balance::round_robin && plan.hosts.size() > 1)
@@ -238,7 +253,7 @@ void share::open_server(std::shared_ptr<server_slot> slot) {
   const auto ref = caf::actor_cast<caf::strong_actor_ptr>(made);
   if (dedicated) for_replication->opening = behind<server>(ref);
   permits_.server_moved(server_state::none, server_state::opening);
-  servers_[behind<server>(ref)] = {ref, server_state::opening, false};
+  servers_[behind<server>(ref)] = {ref, server_state::opening, false, false};
 }
 
 /// A permit has to go to another share, and the server with it if it can.
@@ -351,6 +366,7 @@ void share::on_ready(const server_ready& message) {
   }
   learn_initial(what.initial_values());
   idle_.push_back(&what);
+  if (what.reconnect_wanted) close(what, "reconnect");
   act();
 }
 
@@ -383,6 +399,8 @@ void share::on_arrived(const server_arrived& message) {
   what.session().rules = &plain_rules_;
   if (what.slot() != nullptr) what.slot()->move_to(seat_);
   if (entry->state == server_state::idle) idle_.push_back(&what);
+  if (entry->outdated || what.stale()) what.want_reconnect();
+  if (what.reconnect_wanted) close(what, "reconnect");
   act();
 }
 
@@ -394,7 +412,7 @@ void share::on_order(const share_order& message) {
       continue;
     }
     const auto ref = caf::actor_cast<caf::strong_actor_ptr>(handle);
-    servers_[behind<server>(ref)] = {ref, server_state::idle, true};
+    servers_[behind<server>(ref)] = {ref, server_state::idle, true, false};
     send(handle, adopt_server{caf::actor_cast<caf::actor>(this), &home()});
   }
   act();

@@ -74,7 +74,11 @@ private:
     caf::strong_actor_ptr ref;
     cluster::server_state state = cluster::server_state::opening;
     bool arriving = false; // carried here and not yet on this reactor
+<<<<<<< HEAD
     const client* granted_to = nullptr;
+=======
+    bool outdated = false; // the target has changed while it was arriving
+>>>>>>> lead
   };
 
   // -- share_limits.cpp
@@ -86,7 +90,7 @@ private:
   bool hand_out();
   void grant(queue::iterator to, class server& what);
   bool try_to_open();
-  void open_server(std::shared_ptr<server_slot> slot);
+  void open_server(std::shared_ptr<server_slot> slot, gate_ticket ticket);
   void pay_limits();
   void give_up();
   queue::iterator first_plain_waiter();
@@ -119,6 +123,14 @@ private:
   void refuse_all(const protocol::bytes& error);
   void refuse(queue::iterator whom, const protocol::bytes& error);
 
+  // -- share_control.cpp
+  void on_control(const control_pools& message);
+  void obey_gate();
+  void close_idle(const std::string& why);
+  void replace_stale();
+  void kill_everybody();
+  void kill_client(std::uint64_t id);
+
   // -- share_upkeep.cpp
   void tick();
   void check_waiters(clock::time_point now);
@@ -128,6 +140,7 @@ private:
     std::string place; // "[databases.app]"
   };
   limit_text limit_in_the_way();
+  protocol::bytes queue_notice(queue::iterator whom);
   void check_reserve(clock::time_point now);
   void end_interrupted_sessions();
   bool may_become_unused() const;
@@ -153,6 +166,9 @@ private:
   steward_actor steward_;
   cluster::permit_share permits_;
   std::shared_ptr<limit_seat> seat_; // in the limits over several pools
+  pool_gate_ptr gate_;
+  bool paused_ = false; // the gate was shut when last looked at
+  std::uint64_t openings_ = 0;
   clock::time_point ask_again_at_{};
   std::unordered_map<class server*, server_entry> servers_;
   std::deque<class server*> idle_; // the most recently used last

@@ -73,9 +73,7 @@ bool share::may_become_unused() const {
 /// pool_idle_timeout: first the servers go, and when Postgres has closed the last of them the pool may.
 void share::check_unused(clock::time_point now) {
   if (!may_become_unused() || now - unused_since_ < pool_->settings()->pool_idle_timeout) return;
-  const std::deque<server*> idle = idle_;
-  for (server* what : idle)
-    close(*what, "pool_idle_timeout");
+  close_idle("pool_idle_timeout");
   if (!servers_.empty()) return;
   told_left_ = clients_left_;
   send(steward_, share_unused{permits_.key().share, clients_left_});
@@ -102,6 +100,19 @@ share::limit_text share::limit_in_the_way() {
   return !own ? limit_text{"default_" + size.text, size.place} : size;
 }
 
+/// query_wait_notify: why it waits, and behind whom.
+protocol::bytes share::queue_notice(queue::iterator whom) {
+  const std::string place = "Its place in the queue is " + std::to_string(std::distance(waiters_.begin(), whom) + 1) +
+                            " of " + std::to_string(waiters_.size());
+  if (paused_)
+    return protocol::make_notice("database \"" + pool_->name.database + "\" is paused, client being queued",
+                                 place + "; RESUME on the admin console lets it go on.");
+  const limit_text in_the_way = limit_in_the_way();
+  return protocol::make_notice("No server connection available in the pool at the moment, client being queued",
+                               place + "; servers are limited by " + in_the_way.text + ", set in " + in_the_way.place +
+                                   ".");
+}
+
 void share::check_waiters(clock::time_point now) {
   welcome_waiters(welcome_patience);
   for (auto place = waiters_.begin(); place != waiters_.end();) {
@@ -114,20 +125,17 @@ void share::check_waiters(clock::time_point now) {
       const std::string place = config::setting_place(&config::overrides::query_wait_timeout, *node_.settings()->values,
                                                       pool_->name.tenant, pool_->name.database, here->who->user());
       if (here->opening != nullptr) close(*here->opening, "query_wait_timeout");
+      if (paused_) {
+        refuse(here, protocol::make_error(protocol::error_code::query_wait_timeout_paused,
+                                          {seconds_text(limits.query_wait_timeout), pool_->name.database, place}));
+        continue;
+      }
       refuse(here, protocol::make_error(
                        protocol::error_code::query_wait_timeout,
                        {seconds_text(limits.query_wait_timeout), pool, place, in_the_way.text, in_the_way.place}));
     } else if (!here->notified && limits.query_wait_notify.count() > 0 && waited >= limits.query_wait_notify) {
       here->notified = true;
-      const limit_text in_the_way = limit_in_the_way();
-      const auto position = std::distance(waiters_.begin(), here) + 1;
-      send(caf::actor_cast<caf::actor>(here->client),
-           wait_notice{protocol::make_notice("No server connection available in the pool at the moment, client being "
-                                             "queued",
-                                             "Its place in the queue is " + std::to_string(position) + " of " +
-                                                 std::to_string(waiters_.size()) + "; servers are limited by " +
-                                                 in_the_way.text + ", set in " + in_the_way.place + "."),
-                       here->epoch});
+      send(caf::actor_cast<caf::actor>(here->client), wait_notice{queue_notice(here), here->epoch});
     }
   }
 }
@@ -159,6 +167,7 @@ void share::check_reserve(clock::time_point now) {
   if (!waiters_.empty()) last_wait_ = now;
   const auto settings = pool_->settings();
   const auto limit = settings->reserve_pool_timeout;
+  if (paused_) return;
   if (settings->reserve_pool_size <= 0 || limit.count() <= 0) return;
   const auto overdue = static_cast<std::uint32_t>(
       std::count_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return now - one.since >= limit; }));
@@ -207,11 +216,12 @@ void share::on_settings() {
   if (seen_settings_ && !same_target(*seen_settings_, *settings)) {
     welcomes_.clear();
     forget_failure();
-    for (auto& [what, entry] : servers_)
-      what->reconnect_wanted = true; // those in use finish first
-    const std::deque<server*> idle = idle_;
-    for (server* what : idle)
-      close(*what, "the settings of its target changed");
+    for (auto& [what, entry] : servers_) // those in use finish first
+      if (entry.arriving)
+        entry.outdated = true; // it is still another reactor's
+      else
+        what->want_reconnect();
+    close_idle("the settings of its target changed");
   }
   seen_settings_ = settings;
   end_interrupted_sessions();
@@ -220,12 +230,19 @@ void share::on_settings() {
 }
 
 /// server_fast_close: a session whose server is to be closed ends with its transaction, not when the client likes.
+/// Replication ends at once, as in pgbouncer: it is never released, and its clients come again by themselves.
 void share::end_interrupted_sessions() {
-  if (!node_.settings()->values->server_fast_close) return;
+  const bool fast = node_.settings()->values->server_fast_close;
   for (auto& [what, entry] : servers_) {
     client* whose = entry.state == server_state::busy ? what->linked() : nullptr;
     if (whose == nullptr || !what->reconnect_wanted || what->client_told) continue;
+    if (!fast && !what->replication()) continue;
     what->client_told = true;
+    if (what->replication()) {
+      send(caf::actor_cast<caf::actor>(whose),
+           end_client{protocol::make_error(protocol::error_code::server_replaced), false});
+      continue;
+    }
     if (whose->limits().mode != config::pool_mode::session) continue; // goes at its check-in, which is near
     send(caf::actor_cast<caf::actor>(whose),
          end_client{protocol::make_error(protocol::error_code::server_replaced), true});
@@ -235,7 +252,8 @@ void share::end_interrupted_sessions() {
 void share::on_end_clients(const end_clients& message) {
   for (list_link* link = clients_.next(); link != &clients_; link = link->next()) {
     client& who = static_cast<owned_link<client>*>(link)->owner;
-    send(caf::actor_cast<caf::actor>(&who), end_client{message.error, message.at_transaction_end});
+    const bool stands_still = paused_ && who.step() == client_step::waiting; // it would wait for ever, and sent nothing
+    send(caf::actor_cast<caf::actor>(&who), end_client{message.error, message.at_transaction_end && !stands_still});
   }
 }
 

@@ -19,7 +19,7 @@ void share::on_attach(const attach_client& message) {
   welcome answer;
   if (found != welcomes_.end())
     answer = {found->second.values, found->second.profile};
-  else if (server_is_away())
+  else if (gate_->shut() || server_is_away())
     answer = {kept_values(), nullptr, true};
   send(caf::actor_cast<caf::actor>(message.client), std::move(answer));
 }
@@ -66,7 +66,7 @@ bool share::server_is_away() const {
 
 /// Logins that wait for a server only to learn what their session begins with take what is kept instead.
 void share::welcome_waiters(clock::duration least_wait) {
-  if (!without_server()) return;
+  if (!paused_ && !without_server()) return;
   protocol::parameter_values_ptr kept;
   for (auto place = waiters_.begin(); place != waiters_.end();) {
     const auto here = place++;

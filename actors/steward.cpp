@@ -212,6 +212,10 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
         for (const auto& place : self->state.places)
           caf::anon_send(place.share, message);
       },
+      [self](const control_pools& message) {
+        for (const auto& place : self->state.places)
+          caf::anon_send(place.share, message);
+      },
       [self](const list_shares&) {
         share_list result;
         for (const auto& place : self->state.places)

@@ -219,6 +219,10 @@ tenant_actor::behavior_type tenant(tenant_self self, node_context* node, std::st
         for (auto& [key, pool] : self->state.pools)
           caf::anon_send(pool.steward, message);
       },
+      [self](const control_pools& message) {
+        for (auto& [key, pool] : self->state.pools)
+          if (message.scope.contains(self->state.name, key.first)) caf::anon_send(pool.steward, message);
+      },
       [self](const list_stewards&) {
         steward_list result;
         for (const auto& [key, pool] : self->state.pools)
@@ -285,6 +289,10 @@ tenants_actor::behavior_type tenants(tenants_self self, node_context* node) {
       [self](const end_clients& message) {
         for (const auto& [name, one] : self->state.known)
           caf::anon_send(one.actor, message);
+      },
+      [self](const control_pools& message) {
+        for (const auto& [name, one] : self->state.known)
+          if (message.scope.everything() || message.scope.tenant == name) caf::anon_send(one.actor, message);
       },
       [self](const list_tenants&) {
         tenant_list result;

@@ -20,6 +20,7 @@ void clear_behind(ip_address& address, int prefix) {
 
 std::optional<ip_address> parse_address(std::string_view text) {
   text = text.substr(0, text.find('%'));
+  if (text.find('\0') != std::string_view::npos) return std::nullopt; // inet_pton would stop there
   const std::string zero_terminated{text};
   ip_address out;
   if (::inet_pton(AF_INET, zero_terminated.c_str(), out.bytes.data()) == 1) return out;

@@ -396,11 +396,6 @@ constexpr setting_row rows[] = {
      .help = "Frees any pool without a minimum that nobody used for this long; 0 means never."},
 
     // -- TLS ----------------------------------------------------------------------------------------------------------
-    {.name = "suspend_timeout",
-     .sections = in_global,
-     .global = &s::suspend_timeout,
-     .group = "Time-outs",
-     .help = "How long SUSPEND waits for connections to come to rest before it closes those that have not."},
     {.name = "client_tls_sslmode",
      .sections = in_global,
      .global = &s::client_tls_sslmode,

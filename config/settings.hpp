@@ -242,7 +242,6 @@ struct settings {
   duration cancel_wait_timeout = std::chrono::seconds{10};
   duration autodb_idle_timeout = std::chrono::seconds{3600};
   duration pool_idle_timeout{0};
-  duration suspend_timeout = std::chrono::seconds{10};
 
   // -- authentication -----------------------------------------------------------------------------------------------
   config::auth_type auth_type = config::auth_type::md5;

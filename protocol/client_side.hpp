@@ -73,6 +73,7 @@ private:
   client_verdict more() { return stop(client_verdict::more); }
   client_verdict wait();
   client_verdict broken(refusal why);
+  void end_copy_or_pass();
 
   // -- moving bytes
   void pass_rest();

@@ -94,6 +94,9 @@ constexpr error_row rows[] = {
     // What went wrong with auth_query is the operator's to know, and stands in the log.
     {lookup_failed, "lookup_failed", "58000", fatal, "could not check user \"{0}\"",
      "The log of pg_edge says what was wrong with its auth_query, at the event user_lookup_failed."},
+    // Postgres's SQLSTATE for a database whose datallowconn is off, with pgbouncer's text.
+    {database_disabled, "database_disabled", "55000", fatal, "database \"{0}\" is disabled",
+     "DISABLE was given on the admin console of pg_edge; ENABLE lets clients in again."},
     // -- limits and the queue
     {too_many_clients, "too_many_clients", "53300", fatal, "sorry, too many clients already: {0} is {1}",
      "Close idle clients, or raise {0} in {2}."},
@@ -112,6 +115,11 @@ constexpr error_row rows[] = {
      "query_wait_timeout: no server connection of pool {1} became free within {0} s",
      "Nothing was sent to the server. query_wait_timeout is set in {2}; servers are limited by {3}, set in {4}. Look "
      "for long transactions there before raising either."},
+    {query_wait_timeout_paused, "query_wait_timeout_paused", "53300", fatal,
+     "query_wait_timeout: database \"{1}\" is paused and was not resumed within {0} s",
+     "Nothing was sent to the server. query_wait_timeout is set in {2}; PAUSE or KILL was given on the admin console "
+     "of "
+     "pg_edge, and RESUME lets queries go on."},
     {canceled_while_waiting, "canceled_while_waiting", "57014", error, "canceling statement due to user request",
      "The statement was still waiting for a server connection; it was not run."},
     {prepared_statement_too_large, "prepared_statement_too_large", "54000", error,
@@ -177,7 +185,7 @@ constexpr error_row rows[] = {
      "No statement was running and no transaction was open; connect again."},
     {server_replaced, "server_replaced", "57P01", fatal,
      "terminating connection because its server connection is to be replaced",
-     "server_fast_close is on, and the target of the pool changed or RECONNECT was given; no transaction was open. "
+     "The target of the pool changed or RECONNECT was given, and server_fast_close is on or this is replication. "
      "Connect again."},
     {server_lost, "server_lost", "08006", fatal,
      "server connection lost while a statement or transaction was open: {0}; whether it took effect is unknown",
@@ -212,6 +220,14 @@ constexpr error_row rows[] = {
     {tenant_closed_unknown, "tenant_closed_unknown", "08006", fatal,
      "terminating connection due to administrator command: {0}; whether its last statement took effect is unknown",
      "A statement or transaction was under way. Ask those who run pg_edge."},
+    {killed, "killed", "57P01", fatal, "terminating connection due to administrator command",
+     "KILL or KILL_CLIENT was given on the admin console of pg_edge. No statement was running; an open transaction is "
+     "rolled back."},
+    // As Postgres's 57P01, this would invite drivers to run the statement once more.
+    {killed_unknown, "killed_unknown", "08006", fatal,
+     "terminating connection due to administrator command; whether its last statement took effect is unknown",
+     "KILL or KILL_CLIENT was given on the admin console of pg_edge while a statement was running. Check before "
+     "repeating it."},
     {not_accepting, "not_accepting", "57P03", fatal, "pg_edge is shutting down and takes no new connections",
      "Connect again in a moment, or to another node."},
     {console_syntax, "console_syntax", "42601", error, "invalid command: {0}", "SHOW HELP lists the commands."},
@@ -220,6 +236,12 @@ constexpr error_row rows[] = {
     {console_unsupported, "console_unsupported", "0A000", error, "the console does not support {0}",
      "Send console commands without parameters, one at a time."},
     {console_failed, "console_failed", "F0000", error, "{0} failed: {1}", "Nothing was changed."},
+    {console_no_such, "console_no_such", "3D000", error, "no such {0}: {1}",
+     "SHOW DATABASES lists databases and their tenants. A name alone is a database of the default tenant; those of "
+     "others are meant by: database TENANT tenant."},
+    {console_refused, "console_refused", "55000", error, "{0}", "Nothing was changed."},
+    {console_ended, "console_ended", "57014", error, "{0}",
+     "{1}; SHOW STATE and SHOW DATABASES tell what is paused now."},
     {internal, "internal", "XX000", fatal, "internal error: {0}",
      "This is a defect of pg_edge; please report it with the log around this moment."},
 };

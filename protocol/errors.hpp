@@ -45,12 +45,14 @@ enum class error_code : std::uint8_t {
   pam_failed,           // {0} user
   client_login_timeout, // {0} seconds
   lookup_failed,        // {0} user
+  database_disabled,    // {0} database
   // limits and the queue
   too_many_clients,   // {0} setting, {1} its value, {2} where it is set
   client_limit,       // the same
   too_many_pools,     // the same
   pam_busy,           // {0} logins that wait
   query_wait_timeout, // {0} seconds, {1} the pool, {2} where it is set, {3} limit in the way, {4} where that is set
+  query_wait_timeout_paused, // {0} seconds, {1} the database, {2} where it is set
   canceled_while_waiting,
   prepared_statement_too_large, // {0} bytes, {1} the limit
   names_too_long,               // {0} the limit in bytes
@@ -90,11 +92,16 @@ enum class error_code : std::uint8_t {
   shutting_down,
   tenant_closed,         // {0} why
   tenant_closed_unknown, // {0} why
+  killed,
+  killed_unknown,
   not_accepting,
   console_syntax,      // {0} what was not understood
   console_permission,  // {0} user, {1} command
   console_unsupported, // {0} what was tried
   console_failed,      // {0} command, {1} why
+  console_no_such,     // {0} "database" or "tenant", {1} its name
+  console_refused,     // {0} why
+  console_ended,       // {0} what ended a command that waited, {1} what that means
   internal,            // {0} what happened
 };
 

@@ -26,6 +26,7 @@ client_verdict client_side::stop(client_verdict why) {
 
 /// Until the server owes nothing; it must not keep its answers until a Sync that comes later.
 client_verdict client_side::wait() {
+  if (s_->copy_in && !s_->owed.back().ours) end_copy_or_pass();
   if (!s_->owed.back().flushes()) write_message(to_server_, 'H', {});
   return stop(client_verdict::wait);
 }
@@ -36,6 +37,18 @@ client_verdict client_side::broken(refusal why) {
   if (s_ != nullptr && !s_->owed.empty() && !s_->copy_in && !s_->copy_both) return wait();
   why_ = std::move(why);
   return stop(client_verdict::broken);
+}
+
+/// The server waits for more of a COPY itself, so to wait for its answer could be for ever. What is sent here ends such
+/// a COPY in Postgres's own way, and is harmless if the COPY has failed already.
+void client_side::end_copy_or_pass() {
+  const bool simple = s_->owed.front().kind == reply_kind::query;
+  write_message(to_server_, 'C', {"S", statement_prefix, nul});
+  owe(reply_kind::close, true);
+  if (!simple) return;
+  write_message(to_server_, 'S', {});
+  owe(reply_kind::sync, true);
+  s_->batch++;
 }
 
 // -- moving bytes
@@ -65,6 +78,7 @@ client_verdict client_side::swallow(const frame_header& header) {
 owed_reply& client_side::owe(reply_kind kind, bool ours) {
   owed_reply& made = s_->owed.push(kind, ours);
   made.batch = s_->batch;
+  made.after_stray_sync = s_->copy_in && s_->stray_behind_data;
   s_->used_batch = s_->batch;
   return made;
 }
@@ -144,6 +158,7 @@ client_verdict client_side::with_server(const frame_header& header, bytes_view r
   case 'S':
     return sync(header);
   case 'H':
+    if (header.body() != 0 && s_->copy_in) return swallow(header); // Postgres passes over it
     if (header.body() != 0) return refuse_on_server(header, {error_code::invalid_message_format, {"Flush"}});
     return forward(header);
   case 'F':
@@ -217,9 +232,17 @@ std::string_view client_side::text_of(bytes_view message) {
 
 void client_side::begin_query(text_effects_ptr effects) {
   if (effects && effects->leaves_state) s_->dirt.other = true;
+  const bool may_be_skipped = sharing() && c_.extras && !s_->owed.empty() && !s_->owed.back().flushes();
+  std::unique_ptr<map_undo> undo = may_be_skipped ? undo_unnamed(*c_.extras) : nullptr;
   s_->unnamed_client = 0; // a simple query destroys the unnamed statement
   forget_unnamed();
-  note_effects(owe(reply_kind::query), std::move(effects));
+  if (undo) {
+    c_.extras->unnamed_generation = next_parse_epoch();
+    owe_unnamed(reply_kind::query, std::move(undo));
+  } else {
+    owe(reply_kind::query);
+  }
+  note_effects(s_->owed.back(), std::move(effects));
   c_.in_batch = false; // a simple query ends what extended messages have begun
   s_->batch++;
 }
@@ -241,9 +264,12 @@ client_verdict client_side::query_with_names(const frame_header& header, std::st
 // -- Sync and COPY
 // -----------------------------------------------------------------------------------------------------
 client_verdict client_side::sync(const frame_header& header) {
-  if (s_->copy_in) { // the server ignores it, unless the COPY has failed already
+  const bool behind_another =
+      s_->owed.size() > 1;              // which would have ended the COPY, and the connection, if it still ran
+  if (s_->copy_in && !behind_another) { // the server ignores it, unless the COPY has failed already
     if (s_->owed.empty() || s_->owed.front().kind != reply_kind::execute) return swallow(header);
     s_->stray = stray_sync::possible;
+    s_->stray_behind_data = true;
     return forward(header);
   }
   const owed_reply* command = last_command();
@@ -272,6 +298,7 @@ owed_reply* client_side::last_command() {
 
 client_verdict client_side::copy(const frame_header& header) {
   if (!s_->copy_in && !s_->copy_both && s_->owed.empty()) return swallow(header); // what is late for a COPY that failed
+  s_->stray_behind_data = false;
   if (header.type != 'd') {
     owed_reply* command = last_command();
     if (s_->copy_in)

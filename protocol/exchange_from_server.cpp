@@ -225,11 +225,15 @@ void server_side::bind_complete(const frame_header& header) {
 // --------------------------------------------------------------------------------------------------------------
 void server_side::copy_in(const frame_header& header) {
   if (!expects({reply_kind::query, reply_kind::execute}, header.type)) return;
+  const std::size_t owed_before = s_.owed.size();
   forget_ignored_syncs();
-  if (s_.owed.front().copy_ends > 0)
-    --s_.owed.front().copy_ends; // the client knew it was a COPY and has sent everything already
-  else
+  if (s_.owed.front().copy_ends > 0) {
+    --s_.owed.front().copy_ends; // the client knew it was a COPY and has sent everything already ...
+    if (s_.owed.size() < owed_before && !s_.owed.back().flushes()) // ... and may wait for what that Sync does not bring
+      to_server_.write([&](bytes& own) { append(own, protocol::flush{}); });
+  } else {
     s_.copy_in = true;
+  }
   send_on(header, visible());
 }
 

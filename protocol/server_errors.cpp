@@ -27,8 +27,9 @@ void server_side::error(const frame_header& header, bytes_view rest) {
 /// Everything up to the next Sync will be skipped by the server, so nothing more is owed for it.
 void server_side::error_in_batch(const frame_header& header, bytes_view body) {
   std::size_t sync = 0;
-  while (sync < s_.owed.size() && s_.owed.at(sync).kind != reply_kind::sync)
+  while (sync < s_.owed.size() && s_.owed.at(sync).kind != reply_kind::sync && !s_.owed.at(sync).after_stray_sync)
     ++sync;
+  const bool stray_answered = sync < s_.owed.size() && s_.owed.at(sync).after_stray_sync;
   const bool own_batch = sync < s_.owed.size() && s_.owed.at(sync).ours;
   const bool kept = s_.retry.now == batch_retry::stage::complete || s_.retry.now == batch_retry::stage::recording;
   const bool second_try = kept && c_ != nullptr && s_.transaction_status == 'I' && is_stale_plan(body);
@@ -42,6 +43,13 @@ void server_side::error_in_batch(const frame_header& header, bytes_view body) {
   for (std::size_t i = 0; i < sync; ++i)
     s_.owed.pop();
   if (second_try) begin_second_try();
+  if (stray_answered) { // the server read what stands behind that Sync, so it has read the Sync, and not in the COPY
+    for (std::size_t i = 0; i < s_.owed.size(); ++i)
+      s_.owed.at(i).after_stray_sync = false;
+    s_.owed.push_front(reply_kind::sync);
+    s_.stray = stray_sync::none;
+    s_.stray_behind_data = false;
+  }
   s_.skipping = s_.owed.empty();
   settle_stray_sync();
   if (refusal) {
@@ -96,7 +104,8 @@ void server_side::take_back(owed_reply& reply) {
   } else if (reply.kind == reply_kind::execute && reply.ours && reply.subject) {
     const server_statements::entry* entry = s_.statements.find(*reply.subject);
     if (entry != nullptr && entry->serial == reply.serial) s_.statements.erase(*reply.subject);
-  } else if (reply.kind == reply_kind::parse || (reply.kind == reply_kind::close && reply.epoch != 0)) {
+  } else if (reply.kind == reply_kind::parse ||
+             ((reply.kind == reply_kind::close || reply.kind == reply_kind::query) && reply.epoch != 0)) {
     take_back_unnamed(reply);
   } else if (reply.kind == reply_kind::close && reply.ours && reply.subject) {
     s_.statements.erase(*reply.subject);

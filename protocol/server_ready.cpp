@@ -19,6 +19,7 @@ void server_side::ready_for_query(const frame_header& header, bytes_view rest) {
   s_.copy_in = false;
   s_.copy_both = false;
   const owed_reply& reply = s_.owed.front();
+  if (reply.kind == reply_kind::query && reply.epoch != 0) confirm(reply); // the unnamed statement is gone
   if (status == 'I' && s_.unlistened) s_.dirt.listening = s_.unlistened = false;
   if (s_.retry.now == batch_retry::stage::failed) return replay(header);
   if (reply.ours && !reply.release_ready) return own_ready(header, reply.kind == reply_kind::query);

@@ -137,6 +137,7 @@ struct owed_reply {
   bool ours = false;                 // asked by the pooler: the client does not see the answer
   bool release_ready = false;        // ours, behind a RESET: its ReadyForQuery goes to the client
   bool after_copy_end = false;       // a Sync sent behind CopyDone or CopyFail
+  bool after_stray_sync = false;     // sent behind a Sync within a COPY: read only if that Sync was, too
   bool renames = false;              // until it is answered, it is open what the client's names mean
   std::uint32_t statement_index = 0; // which statement of a query string is next to complete
   std::uint32_t copy_ends = 0;       // CopyDone or CopyFail sent for it before the server asked
@@ -189,6 +190,12 @@ public:
       clear();
     else if (head_ >= 256 && head_ * 2 >= items_.size())
       compact();
+  }
+  /// In front of all others.
+  owed_reply& push_front(reply_kind kind) {
+    owed_reply& made = *items_.emplace(items_.begin() + static_cast<std::ptrdiff_t>(head_));
+    made.kind = kind;
+    return made;
   }
   void erase(std::size_t i) {
     renaming_ -= at(i).renames ? 1 : 0;
@@ -257,8 +264,9 @@ struct server_session {
   bool copy_in = false;   // the server takes CopyData
   bool copy_both = false; // replication
   stray_sync stray = stray_sync::none;
-  std::uint64_t batch = 1;      // rises with every Sync or simple query sent
-  std::uint64_t used_batch = 0; // of what was sent last: in it something may have been done already
+  bool stray_behind_data = false; // no CopyData was sent behind it: if the COPY fails, it has failed before
+  std::uint64_t batch = 1;        // rises with every Sync or simple query sent
+  std::uint64_t used_batch = 0;   // of what was sent last: in it something may have been done already
   std::uint64_t parse_serial = 0;
   std::uint64_t unnamed_client = 0; // whose unnamed statement the server holds; 0: none, or it is not known whose
   std::uint64_t unnamed_generation = 0;

@@ -28,7 +28,7 @@ constexpr std::string_view usage = R"(pg_edge: a connection pooler for PostgreSQ
   pg_edge --help                     print this
 
 Signals: TERM no new clients, end when the present ones have left; INT the same, and every client ends with its
-transaction; QUIT, or a second TERM or INT, at once; HUP read FILE again.
+transaction; QUIT, or a second TERM or INT, at once; HUP read FILE again; USR1 as PAUSE on the console, USR2 as RESUME.
 )";
 
 enum exit_code { fine = 0, failed = 1, wrong_usage = 2 };
@@ -93,7 +93,7 @@ int serve(const std::string& file) {
   if (!loaded.value) return failed;
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP})
+  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2})
     sigaddset(&signals, number);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr); // before any thread is made: they inherit it
   std::signal(SIGPIPE, SIG_IGN);
@@ -111,6 +111,12 @@ int serve(const std::string& file) {
     switch (::sigtimedwait(&signals, nullptr, &look)) {
     case SIGHUP:
       node.reload();
+      break;
+    case SIGUSR1:
+      node.pause();
+      break;
+    case SIGUSR2:
+      node.resume();
       break;
     case SIGTERM:
       node.shut_down(actors::shutdown_mode::wait_for_clients);

@@ -31,8 +31,12 @@ bool eventually(const std::function<bool()>& condition) {
 
 /// Takes the wish of the one client that comes, and answers nothing.
 tenants_actor::behavior_type tenants_played(const std::shared_ptr<std::promise<caf::actor>>& wish) {
-  return {[=](const join_pool& message) { wish->set_value(message.client); }, [](const tenant_unused&) {},
-          [](const settings_changed&) {}, [](const end_clients&) {}, [](const list_tenants&) { return tenant_list{}; }};
+  return {[=](const join_pool& message) { wish->set_value(message.client); },
+          [](const tenant_unused&) {},
+          [](const settings_changed&) {},
+          [](const end_clients&) {},
+          [](const control_pools&) {},
+          [](const list_tenants&) { return tenant_list{}; }};
 }
 
 /// A node with one reactor and a client that waits for its pool; the log goes into a pipe.

@@ -45,21 +45,26 @@ caf::behavior share_played(caf::event_based_actor* self, share_snapshot answer, 
 }
 
 steward_actor::behavior_type steward_played(std::vector<caf::actor> shares) {
-  return {[](const join_pool&) {},    [](const share_report&) {},
-          [](const client_left&) {},  [](const share_unused&) {},
-          [](const reserve_wish&) {}, [](const settings_changed&) {},
-          [](const end_clients&) {},  [=](const list_shares&) { return share_list{shares}; }};
+  return {
+      [](const join_pool&) {},    [](const share_report&) {},  [](const client_left&) {},
+      [](const share_unused&) {}, [](const reserve_wish&) {},  [](const settings_changed&) {},
+      [](const end_clients&) {},  [](const control_pools&) {}, [=](const list_shares&) { return share_list{shares}; }};
 }
 
 tenant_actor::behavior_type tenant_played(std::vector<steward_actor> stewards) {
-  return {[](const join_pool&) {},   [](const pool_unused&) {},
-          [](const pool_empty&) {},  [](const settings_changed&) {},
-          [](const end_clients&) {}, [=](const list_stewards&) { return steward_list{stewards}; }};
+  return {[](const join_pool&) {},
+          [](const pool_unused&) {},
+          [](const pool_empty&) {},
+          [](const settings_changed&) {},
+          [](const end_clients&) {},
+          [](const control_pools&) {},
+          [=](const list_stewards&) { return steward_list{stewards}; }};
 }
 
 tenants_actor::behavior_type tenants_played(std::vector<tenant_actor> tenants) {
-  return {[](const join_pool&) {}, [](const tenant_unused&) {}, [](const settings_changed&) {},
-          [](const end_clients&) {}, [=](const list_tenants&) { return tenant_list{tenants}; }};
+  return {[](const join_pool&) {},        [](const tenant_unused&) {},
+          [](const settings_changed&) {}, [](const end_clients&) {},
+          [](const control_pools&) {},    [=](const list_tenants&) { return tenant_list{tenants}; }};
 }
 
 struct fixture {

@@ -53,4 +53,9 @@ BOOST_AUTO_TEST_CASE(points_in_time) {
     BOOST_TEST(!parse_timestamp(text), text);
 }
 
+BOOST_AUTO_TEST_CASE(a_zero_byte_ends_no_address) {
+  BOOST_TEST(!parse_address(std::string_view("10.0.0.1\0x", 10)).has_value());
+  BOOST_TEST(!parse_network(std::string_view("f::\0/8", 6)).has_value());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -166,7 +166,6 @@ BOOST_AUTO_TEST_CASE(defaults_are_pgbouncers) {
       {"auth_query", settings{}.auth_query},
       {"dns_max_ttl", "15"},
       {"dns_nxdomain_ttl", "15"},
-      {"suspend_timeout", "10"},
       {"auth_pam_service", "pgbouncer"},
       {"max_server_logins", "16"}, // this and those below are ours
       {"max_client_statements", "10000"},

@@ -430,8 +430,6 @@ std::vector<attack> sessions() {
   const std::string select = query_bytes("select repeat('x', 1000)");
   return {
       {"a million Syncs", [](const target& at) { return million(at, sync_bytes(), 1); }, "answered", ""},
-      {"a million Flushes and Closes",
-       [](const target& at) { return million(at, flush_bytes() + close_bytes('S', "x"), 1); }, "answered", ""},
       {"150 that pipeline Syncs and read", [](const target& at) { return flood_and_read(at, 150, milliseconds(2000)); },
        "answered", ""},
       {"Syncs without reading", [](const target& at) { return flood(at, sync_bytes()); }, "sent", ""},

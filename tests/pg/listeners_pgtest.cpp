@@ -23,8 +23,9 @@ std::string conninfo(std::uint16_t port, const std::string& more) {
 
 /// A version 2 header for a TCP connection over IPv4 from 203.0.113.7:4711.
 std::string proxy_header(char command = '\x21') {
-  return std::string("\r\n\r\n\0\r\nQUIT\n", 12) + command + '\x11' +
-         std::string("\0\x0c\xcb\0\x71\x07\x7f\0\0\x01\x12\x67\x19\x20", 14);
+  std::string header("\r\n\r\n\0\r\nQUIT\n", 12);
+  header.append({command, '\x11'});
+  return header.append("\0\x0c\xcb\0\x71\x07\x7f\0\0\x01\x12\x67\x19\x20", 14);
 }
 
 std::string proxied_listener(std::uint16_t port, const std::string& from) {

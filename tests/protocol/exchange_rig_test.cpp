@@ -431,8 +431,8 @@ void rig::use_input(rig_server& server) {
         continue;
       }
     }
-    if (client != nullptr && client->waits && server.session.owed.empty()) {
-      if (!result.drained) problem("drained, but it is not said");
+    if (client != nullptr && client->waits && (server.session.owed.empty() || server.session.copy_in)) {
+      if (server.session.owed.empty() && !result.drained) problem("drained, but it is not said");
       client->waits = false;
       use_input(*client);
     }

@@ -1,0 +1,102 @@
+// What a share does at the console's word: stands still while its gate is shut, replaces its servers, ends its clients.
+#include "actors/client.hpp"
+#include "actors/share.hpp"
+
+namespace pg_edge::actors {
+
+using cluster::server_state;
+
+void share::on_control(const control_pools& message) {
+  switch (message.what) {
+  case control_word::look: // act() does
+    break;
+  case control_word::reconnect:
+    replace_stale();
+    break;
+  case control_word::kill:
+    kill_everybody();
+    break;
+  case control_word::kill_client:
+    kill_client(message.client);
+    break;
+  }
+  act();
+}
+
+// -- PAUSE and RESUME
+// ------------------------------------------------------------------------------------------------------
+
+/// While the gate is shut whatever is idle closes, and whoever waits goes on waiting. Logins that only want to know
+/// what their session begins with are told what is known; their queries wait. What failed before is forgotten on the
+/// way in and out: the server that comes back may be another one.
+void share::obey_gate() {
+  const bool shut = gate_->shut();
+  const auto openings = gate_->openings();
+  if (shut != paused_ || openings != openings_) forget_failure();
+  openings_ = openings;
+  if (std::exchange(paused_, shut) != shut && shut) {
+    std::vector<server*> opening;
+    for (const auto& [what, entry] : servers_)
+      if (entry.state == server_state::opening) opening.push_back(what);
+    for (server* what : opening)
+      close(*what, "its database is paused");
+    for (waiter& one : waiters_)
+      one.opening = nullptr;
+    welcome_waiters({});
+  }
+  if (paused_) close_idle("its database is paused");
+}
+
+void share::close_idle(const std::string& why) {
+  const std::deque<server*> idle = idle_;
+  for (server* what : idle)
+    close(*what, why);
+}
+
+// -- RECONNECT
+// -------------------------------------------------------------------------------------------------------------
+
+/// Servers from before the last RECONNECT: the idle ones go now, the others when they are released. One that is on its
+/// way here is looked at when it arrives.
+void share::replace_stale() {
+  for (const auto& [what, entry] : servers_)
+    if (!entry.arriving && what->stale()) what->want_reconnect();
+  const std::deque<server*> idle = idle_;
+  for (server* what : idle)
+    if (what->reconnect_wanted) close(*what, "reconnect");
+  end_interrupted_sessions();
+}
+
+// -- KILL
+// ------------------------------------------------------------------------------------------------------------------
+
+/// The clients first: each cancels what it had running. What is left on servers then is nobody's.
+void share::kill_everybody() {
+  std::vector<caf::strong_actor_ptr> clients;
+  for (list_link* link = clients_.next(); link != &clients_; link = link->next())
+    clients.push_back(caf::actor_cast<caf::strong_actor_ptr>(&static_cast<owned_link<client>*>(link)->owner));
+  for (const caf::strong_actor_ptr& who : clients)
+    static_cast<client*>(caf::actor_cast<caf::abstract_actor*>(who))->kill();
+  std::vector<server*> left;
+  for (const auto& [what, entry] : servers_)
+    if (!entry.arriving) left.push_back(what);
+  for (server* what : left) {
+    if (what->step() == server_step::closing || what->step() == server_step::gone) continue;
+    if (!what->session().owed.empty()) {
+      what->cancel_begins();
+      open_cancel(*what, {}, false);
+    }
+    close(*what, "KILL");
+  }
+  for (waiter& one : waiters_)
+    one.opening = nullptr;
+}
+
+void share::kill_client(std::uint64_t id) {
+  for (list_link* link = clients_.next(); link != &clients_; link = link->next()) {
+    client& who = static_cast<owned_link<client>*>(link)->owner;
+    if (who.number() == id) return who.kill();
+  }
+}
+
+} // namespace pg_edge::actors
