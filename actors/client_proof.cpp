@@ -198,13 +198,9 @@ void client::authenticated() {
   }
   const auto& route = login_->route;
   if (!route) return fail(protocol::error_code::no_such_database, {database_});
-<<<<<<< HEAD
-  if (!take_session() || !read_parameters() || !take_seat(*route)) return;
-=======
   if (node_.gates.disabled(route->tenant->name, route->database_name))
     return fail(protocol::error_code::database_disabled, {route->database_name});
-  if (!read_parameters() || !take_seat(*route)) return;
->>>>>>> lead
+  if (!take_session() || !read_parameters() || !take_seat(*route)) return;
   set_step(client_step::joining);
   send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route->tenant->name, route->database_name, user_,
                                 route->server_user(user_)});

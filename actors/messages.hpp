@@ -9,11 +9,8 @@
 // the others run on CAF's scheduler and have typed handles. All messages here stay within the process.
 #pragma once
 
-<<<<<<< HEAD
-#include "cluster/memory_guard.hpp"
-=======
 #include "actors/pool_gates.hpp"
->>>>>>> lead
+#include "cluster/memory_guard.hpp"
 #include "cluster/permits.hpp"
 #include "config/resolve.hpp"
 #include "config/settings.hpp"

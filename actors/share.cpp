@@ -118,11 +118,8 @@ void share::move_state(server_entry& entry, server_state to) {
 
 /// Called at the end of every event: does what the permits say until they say nothing.
 void share::act() {
-<<<<<<< HEAD
   publish_waiting();
-=======
   obey_gate();
->>>>>>> lead
   if (seat_->owes()) pay_limits();
   bool opening_refused = false;
   const auto served = [this] { return paused_ ? 0 : static_cast<std::uint32_t>(waiters_.size()); };
@@ -147,12 +144,8 @@ void share::act() {
       break;
     }
   }
-<<<<<<< HEAD
   publish_waiting();
-  if (!opening_refused || home().now() < retry_at_) seat_->withdraw();
-=======
   if (!opening_refused || paused_ || home().now() < retry_at_) seat_->withdraw();
->>>>>>> lead
   seat_->note_idle(idle_.empty() ? std::nullopt : std::optional(idle_.front()->idle_since()));
   if (const auto report = permits_.take_report()) {
     share_report message{*report, {}};
