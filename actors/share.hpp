@@ -74,8 +74,8 @@ private:
     caf::strong_actor_ptr ref;
     cluster::server_state state = cluster::server_state::opening;
     bool arriving = false; // carried here and not yet on this reactor
-    const client* granted_to = nullptr;
     bool outdated = false; // the target has changed while it was arriving
+    const client* granted_to = nullptr;
   };
 
   // -- share_limits.cpp
