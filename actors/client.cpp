@@ -166,13 +166,20 @@ void client::fail(protocol::error_code code, std::initializer_list<std::string_v
   fail(protocol::make_error(code, args), protocol::error_text(code, args));
 }
 
-/// The last word to the client.
+/// The last word to the client. In the midst of a message there is none: it would be read as that message's end, as
+/// the values of a row perhaps.
 void client::fail(protocol::bytes_view error, std::string_view why) {
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
   seat_.release(); // who has read the error may come again at once
   failed_ = true;
-  write(error);
+  if (!in_midst_of_message()) write(error);
   leave(why);
+}
+
+bool client::in_midst_of_message() const {
+  if (server_ == nullptr) return false;
+  const protocol::server_session& state = server_->session();
+  return state.frame_left != 0 && state.frame_forward;
 }
 
 void client::leave(std::string_view why) {

@@ -137,8 +137,10 @@ private:
   protocol::bytes password_refusal() const;
   std::string_view tenant_name() const;
   bool admitted();
-  bool choose_method();
-  bool ask_rules();
+  void choose_method();
+  void method_chosen();
+  void ask_rules(const config::hba_client_name* name);
+  void ask_name(const config::ip_address& address);
   void refuse_by_rule(bool there_is_one);
   bool certificate_serves(protocol::error_code otherwise);
   bool system_user_serves();
@@ -198,6 +200,7 @@ private:
   // client.cpp
   void fail(protocol::bytes_view error, std::string_view why);
   void fail(protocol::error_code code, std::initializer_list<std::string_view> args = {});
+  bool in_midst_of_message() const;
   void leave(std::string_view why);
   void let_server_go(bool said_goodbye);
   void close_client_socket();

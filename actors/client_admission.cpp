@@ -32,7 +32,7 @@ void client::begin_login(protocol::startup_message message) {
   if (tls.tls_required && !socket_.tls()) return fail(protocol::error_code::ssl_required);
   if (!admitted() || throttled()) return;
   set_step(client_step::authenticating);
-  if (choose_method()) find_secret();
+  choose_method();
 }
 
 // -- whose it is

@@ -83,27 +83,28 @@ std::optional<std::string> system_user(int fd) {
 
 } // namespace
 
-/// Sets login_->route and login_->method. False: the client may not come in, and has been told so.
-bool client::choose_method() {
+/// Sets login_->route and login_->method, and goes on with that unless the client may not come in.
+void client::choose_method() {
   const config::settings& settings = *login_->settings->values;
   login_->route = config::find_route(settings, login_->tenant->name, database_, user_);
   const config::database* target = login_->route ? login_->route->database : nullptr;
   login_->rules = config::resolve_login(settings, *login_->tenant, target, login_->door);
   login_->method = login_->rules.auth_type;
-  if (login_->method == config::auth_type::hba && !ask_rules()) return false;
-  const bool wants_certificate = login_->method == config::auth_type::cert ||
-                                 (login_->rule != nullptr && login_->rule->clientcert != config::hba_certificate::any);
-  if (wants_certificate && !socket_.peer_verified()) {
-    fail(error_code::certificate_required);
-    return false;
-  }
-  if (login_->method == config::auth_type::cert) return certificate_serves(error_code::certificate_failed);
-  if (login_->method == config::auth_type::peer) return system_user_serves();
-  return true;
+  if (login_->method == config::auth_type::hba) return ask_rules(nullptr);
+  method_chosen();
 }
 
-/// Finds the rule for this client, and with it the method. False: it was refused.
-bool client::ask_rules() {
+void client::method_chosen() {
+  const bool wants_certificate = login_->method == config::auth_type::cert ||
+                                 (login_->rule != nullptr && login_->rule->clientcert != config::hba_certificate::any);
+  if (wants_certificate && !socket_.peer_verified()) return fail(error_code::certificate_required);
+  if (login_->method == config::auth_type::cert && !certificate_serves(error_code::certificate_failed)) return;
+  if (login_->method == config::auth_type::peer && !system_user_serves()) return;
+  find_secret();
+}
+
+/// Finds the rule for this client, and with it the method. `name`: of its address; null: not looked up.
+void client::ask_rules(const config::hba_client_name* name) {
   const config::hba_rules* rules = login_->rules.hba;
   config::hba_connection who;
   // A Unix socket can be bound to a path that reads like an address; TCP alone has ports.
@@ -115,13 +116,29 @@ bool client::ask_rules() {
   who.physical_replication = replication_ && !logical_replication_;
   const auto here = rules != nullptr && rules->asks_interfaces ? interfaces() : std::vector<config::masked_address>{};
   who.interfaces = here;
-  login_->rule = rules == nullptr || unclear ? nullptr : config::decide(*rules, who);
-  if (login_->rule == nullptr || login_->rule->method == config::hba_method::reject) {
-    refuse_by_rule(login_->rule != nullptr);
-    return false;
-  }
+  who.name = name;
+  const auto decision = rules == nullptr || unclear ? config::hba_decision{} : config::decide(*rules, who);
+  if (decision.needs_name) return ask_name(*who.address);
+  login_->rule = decision.rule;
+  if (login_->rule == nullptr || login_->rule->method == config::hba_method::reject)
+    return refuse_by_rule(login_->rule != nullptr);
   login_->method = method_of(login_->rule->method);
-  return true;
+  method_chosen();
+}
+
+/// A rule with a host name may fit: the resolver says whose address this is. Without an answer it is nobody's, as in
+/// Postgres, and the rules behind decide.
+void client::ask_name(const config::ip_address& address) {
+  login_->busy = true;
+  const auto go_on = [this](const config::hba_client_name& name) {
+    if (step_ != client_step::authenticating) return;
+    login_->busy = false;
+    ask_rules(&name);
+    use_input();
+    read_later();
+  };
+  request(node_.resolver, caf::infinite, name_client{address})
+      .then([go_on](const client_name& found) { go_on(found.is); }, [go_on](caf::error&) { go_on({}); });
 }
 
 void client::refuse_by_rule(bool there_is_one) {

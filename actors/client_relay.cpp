@@ -177,11 +177,13 @@ void client::server_lost(const std::string& why, protocol::error_code when_doubt
   const protocol::server_session& state = server_->session();
   const bool told = state.fatal_seen;
   const bool doubtful = !state.owed.empty() || state.transaction_status != 'I' || session_.in_batch;
+  const bool cut_message = in_midst_of_message();
   unlink_server();
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
   if (nothing_sent && !replication_) return check_out_server();
   set_step(client_step::idle);
   if (told) return leave("its server was closed: " + why);
+  if (cut_message) return leave("its server was lost in the midst of a message: " + why);
   fail(doubtful ? when_doubtful : protocol::error_code::server_lost_idle, {why});
 }
 

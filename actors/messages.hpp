@@ -12,6 +12,7 @@
 #include "actors/pool_gates.hpp"
 #include "cluster/memory_guard.hpp"
 #include "cluster/permits.hpp"
+#include "config/hba.hpp"
 #include "config/resolve.hpp"
 #include "config/settings.hpp"
 #include "protocol/bytes.hpp"
@@ -234,7 +235,15 @@ struct resolved_host {
   std::vector<server_address> addresses;
   std::string error; // why there are none
 };
-using resolver_actor = caf::typed_actor<caf::replies_to<resolve_host>::with<resolved_host>>;
+/// Who a client's address belongs to, for host-based rules.
+struct name_client {
+  config::ip_address address;
+};
+struct client_name {
+  config::hba_client_name is;
+};
+using resolver_actor = caf::typed_actor<caf::replies_to<resolve_host>::with<resolved_host>,
+                                        caf::replies_to<name_client>::with<client_name>>;
 
 // -- user_lookup
 // ----------------------------------------------------------------------------------------------------------
@@ -525,6 +534,8 @@ PG_EDGE_LOCAL_MESSAGE(steward_list)
 PG_EDGE_LOCAL_MESSAGE(tenant_list)
 PG_EDGE_LOCAL_MESSAGE(resolve_host)
 PG_EDGE_LOCAL_MESSAGE(resolved_host)
+PG_EDGE_LOCAL_MESSAGE(name_client)
+PG_EDGE_LOCAL_MESSAGE(client_name)
 PG_EDGE_LOCAL_MESSAGE(pam_answer)
 PG_EDGE_LOCAL_MESSAGE(lookup_user)
 PG_EDGE_LOCAL_MESSAGE(found_user)

@@ -244,7 +244,7 @@ bool node::start(std::vector<std::string>& errors) {
   for (unsigned i = 0; i < count; ++i)
     context_.reactors.push_back(std::make_unique<reactor>(*system_, i));
   context_.deriver = spawn_key_deriver(*system_);
-  context_.resolver = spawn_resolver(*system_);
+  context_.resolver = spawn_resolver(*system_, context_);
   context_.lookup = spawn_user_lookup(*system_, context_);
   context_.tenants = spawn_tenants(*system_, context_);
   context_.console = spawn_console(*system_, context_);

@@ -5,6 +5,7 @@
 #include "actors/cancel_registry.hpp"
 #include "actors/client_limits.hpp"
 #include "actors/credentials.hpp"
+#include "actors/host_table.hpp"
 #include "actors/key_deriver.hpp"
 #include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
@@ -82,6 +83,7 @@ public:
   actors::credentials credentials;       // of users whose secrets the file does not tell
   client_seats seats;                    // who counts in which limit of clients
   login_throttle throttle;               // failed logins
+  host_table hosts;                      // of all pools: which work, who is where, what their names mean
   pam_threads pam;                       // who asks PAM
   welcome_cache welcomes;                // what sessions began with, for when Postgres is away
   protocol::bytes secret;                // of this machine; salts hang on it unless mock_authentication_nonce is set

@@ -36,7 +36,7 @@ caf::behavior server::make_behavior() {
   return {
       [this](const close_server& message) { close_now(message.reason); },
       [this](const connect_server&) {
-        if (!attempt_ || step_ != server_step::resolving) return;
+        if (!attempt_ || !std::exchange(attempt_->go_on, false)) return;
         in_.clear();
         out_.clear();
         attempt_->login.reset();
@@ -61,6 +61,8 @@ void server::on_exit() {
   share_ = nullptr;
   plan_.slot.reset();
   plan_.ticket.reset();
+  address_seat_.leave();
+  host_seat_.leave();
 }
 
 // -- hand-out
@@ -336,7 +338,8 @@ void server::drop(std::string why) {
 
 void server::on_lost(std::string why) {
   if (attempt_ && step_ != server_step::closing && step_ != server_step::connect_query) {
-    if (step_ == server_step::connecting || step_ == server_step::asking_tls || step_ == server_step::handshaking)
+    if (step_ == server_step::connecting || step_ == server_step::asking_tls || step_ == server_step::handshaking ||
+        more_to_try())
       return fail_attempt(why.empty() ? "the server closed the connection" : std::move(why));
     return login_failed(why.empty() ? "the server closed the connection during login" : std::move(why), {});
   }

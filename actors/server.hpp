@@ -49,7 +49,7 @@ std::string_view to_string(server_step step);
 /// What a share decides when it makes a server.
 struct server_plan {
   std::uint64_t id = 0;
-  std::vector<std::string> hosts;                            // in the order in which to try
+  std::vector<std::string> hosts;                            // as configured
   std::vector<std::pair<std::string, std::string>> start_up; // of a replication client: sent as it is; else empty
   bool replication = false;
   std::shared_ptr<server_slot> slot = {}; // its place in the limits over several pools, until Postgres's EOF
@@ -147,6 +147,12 @@ private:
   void try_addresses(resolved_host found);
   void connect_next();
   void fail_attempt(std::string why);
+  void fail_host(std::string why);
+  void note_host_failed(const std::string& why);
+  void begin_part(std::size_t parts_left);
+  bool more_to_try() const;
+  bool try_another_host();
+  void connect_later();
   bool try_again_with_tls();
   void begin_session();
   protocol::server_login::identity server_identity() const;
@@ -197,9 +203,12 @@ private:
 
   struct attempt { // what only a login needs
     std::shared_ptr<const config::pool_settings> settings;
-    std::size_t next_host = 0;
-    std::vector<server_address> addresses;
-    std::size_t next_address = 0;
+    std::vector<std::string> hosts;        // not tried yet
+    std::vector<server_address> addresses; // of the present host, not tried yet
+    std::uint32_t part = 0;                // of the login: rises with every host and address
+    clock::time_point give_up_at = clock::time_point::max();
+    bool go_on = false;        // connect_later() has sent itself a message
+    bool same_address = false; // the next one is the present one once more
     std::unique_ptr<protocol::server_login> login;
     std::string last_error;
     bool with_tls = false; // the second try of sslmode=allow
@@ -208,6 +217,7 @@ private:
   };
   std::unique_ptr<attempt> attempt_;
 
+  host_seat host_seat_, address_seat_; // where it is, or tries to get
   server_address address_;
   std::int32_t process_id_ = 0;
   protocol::bytes cancel_secret_;

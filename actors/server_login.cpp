@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstring>
 #include <sys/socket.h>
+#include <tuple>
+#include <utility>
 
 namespace pg_edge::actors {
 
@@ -19,45 +21,95 @@ namespace {
 /// A login message longer than this is no Postgres server's.
 constexpr std::size_t login_message_limit = 1024 * 1024;
 
+/// With server_connect_timeout off, a host that does not answer is left for the next one after so long.
+constexpr std::chrono::seconds silent_host_limit{15};
+
+/// 57P01 to 57P05: the server is shutting down, has crashed or does not take logins yet.
+constexpr std::string_view not_now_class = "57P";
+
 } // namespace
 
 server::attempt::attempt(server& owner)
-    : settings(owner.pool_->settings()), deadline(timer::calling<&server::on_connect_timeout>(owner)) {
+    : settings(owner.pool_->settings()), hosts(owner.plan_.hosts),
+      deadline(timer::calling<&server::on_connect_timeout>(owner)) {
   const auto limit = settings->server_connect_timeout;
-  if (limit.count() > 0) owner.home().schedule(deadline, owner.home().now() + limit);
+  if (limit.count() > 0) give_up_at = owner.home().now() + limit;
 }
 
-// -- addresses
+// -- hosts and addresses
 // -----------------------------------------------------------------------------------------------------------
+
+bool server::more_to_try() const {
+  return !attempt_->addresses.empty() || !attempt_->hosts.empty();
+}
+
+/// Each host and address gets an equal part of the time that is left, so that one that swallows everything does not
+/// take it all.
+void server::begin_part(std::size_t parts_left) {
+  ++attempt_->part;
+  attempt_->go_on = false;
+  const auto now = home().now();
+  clock::duration part = silent_host_limit;
+  if (attempt_->give_up_at != clock::time_point::max())
+    part = std::max<clock::duration>(attempt_->give_up_at - now, {}) / static_cast<std::int64_t>(parts_left);
+  else if (parts_left == 1)
+    return home().cancel(attempt_->deadline);
+  home().schedule(attempt_->deadline, now + part);
+}
 
 void server::resolve_next() {
   set_step(server_step::resolving);
-  if (attempt_->next_host >= plan_.hosts.size())
-    return login_failed(attempt_->last_error.empty() ? "no host to connect to" : attempt_->last_error, {});
-  const std::string host = plan_.hosts[attempt_->next_host++];
-  const std::uint16_t port = attempt_->settings->port;
+  attempt& login = *attempt_;
+  if (login.hosts.empty())
+    return login_failed(login.last_error.empty() ? "no host to connect to" : login.last_error, {});
+  const std::uint16_t port = login.settings->port;
+  std::vector<std::string> places;
+  for (const std::string& host : login.hosts)
+    places.push_back(host_table::place_of(host, port));
+  address_seat_.leave();
+  host_seat_.leave();
+  std::size_t chosen = 0;
+  std::tie(chosen, host_seat_) = node_.hosts.choose(
+      pool_->id, places, login.settings->load_balance_hosts == config::host_balance::round_robin, home().now());
+  const std::string host = login.hosts[chosen];
+  login.hosts.erase(login.hosts.begin() + static_cast<std::ptrdiff_t>(chosen));
+  begin_part(login.hosts.size() + 1);
   if (auto literal = literal_address(host, port)) return try_addresses({{*literal}, {}});
+  const auto still = [this, part = login.part] {
+    return attempt_ && attempt_->part == part && step_ == server_step::resolving;
+  };
   request(node_.resolver, caf::infinite, resolve_host{host, port})
-      .then([this](resolved_host& found) { try_addresses(std::move(found)); },
-            [this](caf::error&) {
-              try_addresses({{}, "the resolver failed"});
-            });
+      .then(
+          [this, still](resolved_host& found) {
+            if (still()) try_addresses(std::move(found));
+          },
+          [this, still](caf::error&) {
+            if (still()) try_addresses({{}, "the resolver failed"});
+          });
 }
 
 void server::try_addresses(resolved_host found) {
-  if (!attempt_ || step_ != server_step::resolving) return; // given up meanwhile
-  if (found.addresses.empty()) {
-    attempt_->last_error = std::move(found.error);
-    return resolve_next();
-  }
+  if (found.addresses.empty()) return fail_host(std::move(found.error));
   attempt_->addresses = std::move(found.addresses);
-  attempt_->next_address = 0;
   connect_next();
 }
 
 void server::connect_next() {
-  if (attempt_->next_address >= attempt_->addresses.size()) return resolve_next();
-  address_ = attempt_->addresses[attempt_->next_address++];
+  attempt& login = *attempt_;
+  if (!login.same_address) {
+    if (login.addresses.empty()) return fail_host(login.last_error);
+    std::vector<std::string> places;
+    for (const server_address& one : login.addresses)
+      places.push_back(host_table::place_of(one));
+    address_seat_.leave();
+    std::size_t chosen = 0;
+    std::tie(chosen, address_seat_) = node_.hosts.choose(
+        pool_->id, places, login.settings->load_balance_hosts == config::host_balance::round_robin, home().now());
+    address_ = login.addresses[chosen];
+    login.addresses.erase(login.addresses.begin() + static_cast<std::ptrdiff_t>(chosen));
+    begin_part(1 + login.addresses.size() + login.hosts.size());
+  }
+  if (std::exchange(login.same_address, false)) ++login.part;
   const int family = address_.address.ss_family;
   const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return fail_attempt(std::string("socket: ") + std::strerror(errno));
@@ -82,9 +134,44 @@ void server::fail_attempt(std::string why) {
   close_socket();
   in_.clear();
   out_.clear();
+  node_.hosts.failed(address_seat_.place(), home().now());
   attempt_->last_error = address_.host + ":" + std::to_string(address_.port) + ": " + why;
   attempt_->with_tls = false;
+  attempt_->login.reset();
   connect_next();
+}
+
+/// No address of this host worked: the next host.
+void server::fail_host(std::string why) {
+  note_host_failed(why);
+  attempt_->last_error = std::move(why);
+  resolve_next();
+}
+
+void server::note_host_failed(const std::string& why) {
+  if (node_.hosts.failed(host_seat_.place(), home().now()) && plan_.hosts.size() > 1)
+    log_own(level::warning, log_event::host_avoided, field("host", host_seat_.place()), field("reason", why));
+  address_seat_.leave();
+  host_seat_.leave();
+}
+
+/// A server that starts, stops or recovers says so: another host may be better off.
+bool server::try_another_host() {
+  const std::string_view state = protocol::error_field(attempt_->login->error_body(), 'C');
+  if (!state.starts_with(not_now_class) || !more_to_try()) return false;
+  node_.hosts.failed(address_seat_.place(), home().now());
+  attempt_->last_error = address_.host + ":" + std::to_string(address_.port) + ": it does not take logins now";
+  attempt_->with_tls = false;
+  connect_later();
+  return true;
+}
+
+/// For when its bytes are still being read.
+void server::connect_later() {
+  close_socket();
+  set_step(server_step::resolving);
+  attempt_->go_on = true;
+  send(caf::actor_cast<caf::actor>(this), connect_server{});
 }
 
 /// sslmode=allow: a server that refuses the login in clear may take it over TLS.
@@ -93,10 +180,8 @@ bool server::try_again_with_tls() {
                    address_.address.ss_family != AF_UNIX;
   if (!due) return false;
   attempt_->with_tls = true;
-  --attempt_->next_address; // the same once more
-  close_socket();
-  set_step(server_step::resolving);
-  send(caf::actor_cast<caf::actor>(this), connect_server{}); // its bytes are still being read
+  attempt_->same_address = true;
+  connect_later();
   return true;
 }
 
@@ -217,7 +302,7 @@ void server::login_step(protocol::server_login::step step) {
   case verdict::derive:
     return derive();
   case verdict::failed:
-    if (try_again_with_tls()) return;
+    if (try_again_with_tls() || try_another_host()) return;
     return login_failed(std::move(step.why), attempt_->login->error_body());
   case verdict::impossible: {
     if (try_again_with_tls()) return;
@@ -241,18 +326,23 @@ void server::login_step(protocol::server_login::step step) {
 
 void server::derive() {
   const protocol::server_login& login = *attempt_->login;
+  const auto still = [this, part = attempt_->part] { // the same login to the same address
+    return attempt_ && attempt_->part == part && attempt_->login && step_ == server_step::logging_in;
+  };
   request(node_.deriver, caf::infinite, derive_request{0, login.secret(), login.salt(), login.iterations()})
       .then(
-          [this](derived_key& key) {
-            if (attempt_ && attempt_->login && step_ == server_step::logging_in)
-              login_step(attempt_->login->keys(key.salted_password));
+          [this, still](derived_key& key) {
+            if (still()) login_step(attempt_->login->keys(key.salted_password));
           },
-          [this](caf::error&) {
-            if (attempt_ && step_ == server_step::logging_in) login_failed("key derivation failed", {});
+          [this, still](caf::error&) {
+            if (still()) login_failed("key derivation failed", {});
           });
 }
 
 void server::logged_in() {
+  node_.hosts.succeeded(address_seat_.place());
+  if (node_.hosts.succeeded(host_seat_.place()) && plan_.hosts.size() > 1)
+    log_own(level::info, log_event::host_works_again, field("host", host_seat_.place()));
   attempt_.reset();
   set_step(server_step::idle);
   connected_at_ = idle_since_ = home().now();
@@ -265,6 +355,11 @@ void server::login_failed(std::string why, protocol::bytes error) {
   if (step_ == server_step::closing || step_ == server_step::gone) return;
   log_own(level::warning, log_event::server_login_failed, field("host", address_.host), field("port", address_.port),
           field("reason", why));
+  const bool of_host = error.empty() || std::string_view(protocol::error_field(error, 'C')).starts_with(not_now_class);
+  if (of_host && !host_seat_.place().empty()) {
+    node_.hosts.failed(address_seat_.place(), home().now());
+    note_host_failed(why);
+  }
   const std::string where = address_.host + ":" + std::to_string(address_.port);
   protocol::bytes answer;
   if (error.empty()) {
@@ -288,8 +383,12 @@ void server::login_failed(std::string why, protocol::bytes error) {
 void server::on_connect_timeout() {
   if (!attempt_) return;
   const auto limit = std::chrono::duration_cast<std::chrono::seconds>(attempt_->settings->server_connect_timeout);
-  login_failed(
-      "server_connect_timeout (" + std::to_string(limit.count()) + " s) while " + std::string(to_string(step_)), {});
+  std::string why =
+      "server_connect_timeout (" + std::to_string(limit.count()) + " s) while " + std::string(to_string(step_));
+  if (step_ == server_step::connect_query || !more_to_try()) return login_failed(std::move(why), {});
+  why.insert(0, "no answer within its part of ");
+  if (step_ == server_step::resolving) return fail_host(host_seat_.place() + ": " + why);
+  fail_attempt(std::move(why));
 }
 
 } // namespace pg_edge::actors

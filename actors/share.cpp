@@ -229,8 +229,6 @@ void share::open_server(std::shared_ptr<server_slot> slot, gate_ticket ticket) {
   plan.ticket = std::move(ticket);
   const auto settings = pool_->settings();
   plan.hosts = split_hosts(settings->host);
-  if (settings->load_balance_hosts == config::host_balance::round_robin && plan.hosts.size() > 1)
-    std::rotate(plan.hosts.begin(), plan.hosts.begin() + next_host_++ % plan.hosts.size(), plan.hosts.end());
   plan.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
   plan.credentials_version = node_.credentials.version(pool_->name.tenant, pool_->name.user);
   const auto for_replication = std::find_if(
@@ -347,6 +345,7 @@ void share::on_ready(const server_ready& message) {
   if (entry == nullptr || entry->state != server_state::opening) return;
   forget_failure();
   auto& what = *behind<server>(message.server);
+  if (node_.hosts.moved(what.address())) what.reconnect_wanted = true; // since its login began
   move_state(*entry, server_state::idle);
   if (what.replication()) {
     const auto whom =
@@ -389,6 +388,7 @@ void share::on_arrived(const server_arrived& message) {
   if (entry == nullptr || !entry->arriving) return;
   entry->arriving = false;
   auto& what = *behind<server>(message.server);
+  if (node_.hosts.moved(what.address())) what.reconnect_wanted = true;
   what.session().rules = &plain_rules_;
   if (what.slot() != nullptr) what.slot()->move_to(seat_);
   if (entry->state == server_state::idle) idle_.push_back(&what);

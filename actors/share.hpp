@@ -132,6 +132,7 @@ private:
   void tick();
   void check_waiters(clock::time_point now);
   void check_servers(clock::time_point now);
+  void leave_old_addresses();
   struct limit_text {
     std::string text;  // "pool_size = 20"
     std::string place; // "[databases.app]"
@@ -202,7 +203,7 @@ private:
   clock::time_point lasting_until_{};
   std::uint64_t failed_version_ = 0; // of what was known of the server user then, see credentials::version()
   std::shared_ptr<const config::pool_settings> seen_settings_;
-  std::uint32_t next_host_ = 0;
+  std::uint64_t seen_addresses_ = 0; // host_table::version()
   timer tick_;
   bool tick_is_quiet_ = false;
 };

@@ -140,7 +140,16 @@ void share::check_waiters(clock::time_point now) {
   }
 }
 
+/// A host name has lost addresses: servers at those go when they are free.
+void share::leave_old_addresses() {
+  const auto version = node_.hosts.version();
+  if (std::exchange(seen_addresses_, version) == version) return;
+  for (auto& [what, entry] : servers_)
+    if (!what->reconnect_wanted && node_.hosts.moved(what->address())) what->reconnect_wanted = true;
+}
+
 void share::check_servers(clock::time_point now) {
+  leave_old_addresses();
   const auto settings = pool_->settings();
   const auto least = static_cast<std::size_t>(std::max(settings->min_pool_size, 0));
   std::vector<server*> too_old;

@@ -36,7 +36,8 @@ bool fits_kind(hba_kind kind, const hba_connection& who) {
   }
 }
 
-bool fits_address(const hba_rule& rule, const hba_connection& who) {
+/// But for host names, which are looked up only when the rest of their rule fits.
+bool may_fit_address(const hba_rule& rule, const hba_connection& who) {
   if (rule.kind == hba_kind::local) return true;
   const auto on_interface = [&](bool whole_net) {
     return std::any_of(who.interfaces.begin(), who.interfaces.end(), [&](const masked_address& one) {
@@ -45,6 +46,7 @@ bool fits_address(const hba_rule& rule, const hba_connection& who) {
   };
   switch (rule.address) {
   case hba_address::all:
+  case hba_address::name:
     return true;
   case hba_address::same_host:
     return on_interface(false);
@@ -89,16 +91,29 @@ bool masked_address::contains(const ip_address& one) const {
   return true;
 }
 
-const hba_rule* decide(const hba_rules& rules, const hba_connection& who) {
+bool host_name_fits(std::string_view rule, std::string_view client) {
+  const bool whole = !rule.starts_with('.');
+  if (client.size() < rule.size() || (whole && client.size() != rule.size()) || rule.empty()) return false;
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  const auto end = client.substr(client.size() - rule.size());
+  return std::equal(rule.begin(), rule.end(), end.begin(), [&](char a, char b) { return lower(a) == lower(b); });
+}
+
+hba_decision decide(const hba_rules& rules, const hba_connection& who) {
   for (const auto& rule : rules.rules) {
-    if (!fits_kind(rule.kind, who) || !fits_address(rule, who)) continue;
+    if (!fits_kind(rule.kind, who) || !may_fit_address(rule, who)) continue;
     const match database = any_of(rule.databases, who, fits_database);
     if (database == match::no) continue;
     const match user = any_of(rule.users, who, fits_user);
     if (user == match::no) continue;
-    return database == match::yes && user == match::yes ? &rule : nullptr;
+    if (rule.kind != hba_kind::local && rule.address == hba_address::name) {
+      if (who.name == nullptr) return {nullptr, true};
+      if (!who.name->confirmed || !host_name_fits(rule.host_name, who.name->name)) continue;
+    }
+    if (database == match::yes && user == match::yes) return {&rule, false};
+    return {};
   }
-  return nullptr;
+  return {};
 }
 
 } // namespace pg_edge::config

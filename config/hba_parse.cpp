@@ -133,10 +133,11 @@ bool rule_reader::read_range(const std::string& text) {
   const auto address = numeric_address(text.substr(0, slash));
   if (!address && slash != std::string::npos)
     return wrong("invalid IP address or network \"" + text + "\": a host name cannot have a mask");
-  if (!address)
-    return wrong("\"" + text +
-                 "\": host names are not supported, since each login would have to wait for DNS; give "
-                 "addresses");
+  if (!address) {
+    rule_.address = hba_address::name;
+    rule_.host_name = text;
+    return true;
+  }
   rule_.range.address = *address;
   rule_.range.mask.v6 = address->v6;
   if (slash == std::string::npos) return read_mask();

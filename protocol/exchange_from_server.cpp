@@ -229,7 +229,8 @@ void server_side::copy_in(const frame_header& header) {
   forget_ignored_syncs();
   if (s_.owed.front().copy_ends > 0) {
     --s_.owed.front().copy_ends; // the client knew it was a COPY and has sent everything already ...
-    if (s_.owed.size() < owed_before && !s_.owed.back().flushes()) // ... and may wait for what that Sync does not bring
+    const bool between_messages = c_ == nullptr || c_->frame_left == 0; // in the midst of one it does not wait yet
+    if (between_messages && s_.owed.size() < owed_before && !s_.owed.back().flushes()) // ... and may wait for an answer
       to_server_.write([&](bytes& own) { append(own, protocol::flush{}); });
   } else {
     s_.copy_in = true;

@@ -47,9 +47,11 @@ struct who {
   std::string user = "alice", database = "app", from = "10.1.2.3"; // from "": a Unix socket
   bool tls = false, replication = false;
   std::vector<masked_address> interfaces = {};
+  std::optional<hba_client_name> name = {};
 };
+constexpr int name_needed = -1;
 
-/// The line of the rule that decides; 0: none.
+/// The line of the rule that decides; 0: none; or name_needed.
 int line_for(const read_result& rules, const who& one) {
   BOOST_REQUIRE_MESSAGE(rules.value != nullptr, rules.errors);
   hba_connection connection;
@@ -59,8 +61,9 @@ int line_for(const read_result& rules, const who& one) {
   connection.database = one.database;
   connection.physical_replication = one.replication;
   connection.interfaces = one.interfaces;
-  const auto* found = decide(*rules.value, connection);
-  return found == nullptr ? 0 : found->line;
+  connection.name = one.name ? &*one.name : nullptr;
+  const auto found = decide(*rules.value, connection);
+  return found.needs_name ? name_needed : found.rule == nullptr ? 0 : found.rule->line;
 }
 
 bool fits(const std::string& rule, const who& one) {
@@ -226,8 +229,6 @@ BOOST_AUTO_TEST_CASE(errors_name_what_is_wrong) {
       {"host all all 10.0.0.1", "end-of-line before netmask specification"},
       {"host all all 10.0.0.1 trust", "invalid IP mask \"trust\""},
       {"host all all 10.0.0.1 ffff:: trust", "IP address and mask do not match"},
-      {"host all all example.com trust", "\"example.com\": host names are not supported"},
-      {"host all all .example.com trust", "\".example.com\": host names are not supported"},
       {"host all all example.com/8 trust", "a host name cannot have a mask"},
       {"host all all all trsut", "invalid authentication method \"trsut\""},
       {"host all all all gss", "invalid authentication method \"gss\": not supported by pg_edge"},
@@ -286,7 +287,7 @@ BOOST_AUTO_TEST_CASE(other_files) {
     hba_connection connection;
     connection.address = parse_address("10.0.0.1");
     connection.user = user;
-    const auto* found = decide(*rules.value, connection);
+    const auto* found = decide(*rules.value, connection).rule;
     return found == nullptr ? "none" : found->file + ":" + std::string(to_string(found->method));
   };
   BOOST_REQUIRE_MESSAGE(rules.value != nullptr, rules.errors);
@@ -298,6 +299,40 @@ BOOST_AUTO_TEST_CASE(other_files) {
   BOOST_TEST(method("frank") == "/etc/d/10.conf:md5"); // in the order of the names' bytes
   BOOST_TEST(method("gina") == "/etc/d/2.conf:md5");
   BOOST_TEST(method("x") == "none");
+}
+
+BOOST_AUTO_TEST_CASE(B030_host_names) {
+  BOOST_TEST(host_name_fits("db.example.com", "DB.Example.com"));
+  BOOST_TEST(!host_name_fits("db.example.com", "xdb.example.com"));
+  BOOST_TEST(!host_name_fits("db.example.com", "db.example.co"));
+  BOOST_TEST(host_name_fits(".example.com", "a.b.EXAMPLE.com"));
+  BOOST_TEST(host_name_fits(".Example.com", "x.example.com"));
+  BOOST_TEST(!host_name_fits(".example.com", "example.com"));
+  BOOST_TEST(!host_name_fits(".example.com", "badexample.com"));
+  BOOST_TEST(!host_name_fits("", ""));
+  BOOST_TEST(!host_name_fits("", "x"));
+  const auto rules = read("host app bob db.example.com trust\n"
+                          "host app alice .example.com md5\n"
+                          "hostssl app alice .example.org md5\n"
+                          "host app alice 10.1.2.0/24 reject\n");
+  BOOST_REQUIRE_MESSAGE(rules.value != nullptr, rules.errors);
+  BOOST_TEST(line_for(rules, {}) == name_needed);
+  // Only a rule that could fit asks for the name.
+  BOOST_TEST(line_for(rules, {.user = "carol"}) == 0);
+  BOOST_TEST(line_for(rules, {.database = "other"}) == 0);
+  BOOST_TEST(line_for(rules, {.from = ""}) == 0);
+  BOOST_TEST(line_for(rules, {.name = hba_client_name{"web.example.com", true}}) == 2);
+  BOOST_TEST(line_for(rules, {.user = "bob", .name = hba_client_name{"DB.example.com", true}}) == 1);
+  BOOST_TEST(line_for(rules, {.user = "bob", .name = hba_client_name{"web.example.com", true}}) == 0);
+  // Forged, without a name, of another zone.
+  BOOST_TEST(line_for(rules, {.name = hba_client_name{"web.example.com", false}}) == 4);
+  BOOST_TEST(line_for(rules, {.name = hba_client_name{}}) == 4);
+  BOOST_TEST(line_for(rules, {.name = hba_client_name{"web.example.org", true}}) == 4);
+  BOOST_TEST(line_for(rules, {.tls = true, .name = hba_client_name{"web.example.org", true}}) == 3);
+  // What stands before needs no name.
+  const auto earlier = read("host all alice 10.1.2.0/24 md5\nhost all all .example.com trust\n");
+  BOOST_TEST(line_for(earlier, {}) == 1);
+  BOOST_TEST(line_for(earlier, {.user = "bob"}) == name_needed);
 }
 
 BOOST_AUTO_TEST_CASE(B030_ident_maps) {

@@ -46,10 +46,7 @@ const std::map<std::string_view, used_by_loader> loader_rows = {
 
 /// Rows whose use is being built; empty when an issue is resolved.
 const std::set<std::string_view> awaited = {
-    "dns_max_ttl",
-    "dns_nxdomain_ttl",
     "max_server_logins",
-    "resolv_conf",
 };
 
 /// The sources that act. Those that only show settings in the console do not count.

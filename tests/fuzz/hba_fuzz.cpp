@@ -9,11 +9,12 @@ using namespace pg_edge::config;
 namespace {
 
 void compare(const hba_rules& all, const hba_connection& who) {
-  const hba_rule* found = decide(all, who);
+  if (decide(all, who).needs_name) return;
+  const hba_rule* found = decide(all, who).rule;
   for (const auto& rule : all.rules) {
     hba_rules alone;
     alone.rules.push_back(rule);
-    const bool fits = decide(alone, who) != nullptr;
+    const bool fits = decide(alone, who).rule != nullptr;
     if (&rule == found) {
       if (!fits) std::abort();
       return;
@@ -47,6 +48,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (errors == (read != nullptr)) std::abort();
   if (read == nullptr) return 0;
   hba_connection who;
+  const hba_client_name name{included, true};
+  if (!included.empty()) who.name = &name;
   who.user = user;
   who.database = database;
   compare(*read, who);

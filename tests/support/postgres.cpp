@@ -37,6 +37,14 @@ std::string count_sql(const std::string& user, const std::string& database) {
   return sql;
 }
 
+/// A test may want a second server on the port of the first, at another address.
+std::optional<std::uint16_t> configured_port(const std::string& configuration) {
+  const std::string key = "port = ";
+  const auto at = configuration.find(key);
+  if (at == std::string::npos) return std::nullopt;
+  return static_cast<std::uint16_t>(std::stoi(configuration.substr(at + key.size())));
+}
+
 } // namespace
 
 // -- set up ------------------------------------------------------------------------------------------------------
@@ -78,7 +86,7 @@ postgres::postgres(const postgres_options& options) {
                          "C.UTF-8", "--no-sync", "--no-instructions"},
                         start_limit, as_server);
   if (made.status != 0) throw test_failure("initdb failed:\n" + made.out + made.err);
-  port_ = free_port();
+  port_ = configured_port(options.configuration).value_or(free_port());
   write_configuration(options);
   start();
   make_users();
@@ -123,15 +131,15 @@ void postgres::write_configuration(const postgres_options& options) {
                                                   "include_if_exists = 'test.conf'\n" +
                                                   options.configuration + "\n");
   std::string rules = "local all all trust\n"
-                      "host all postgres 127.0.0.1/32 trust\n"
-                      "host replication postgres,replication_user,trust_user 127.0.0.1/32 trust\n"
+                      "host all postgres 127.0.0.0/8 trust\n"
+                      "host replication postgres,replication_user,trust_user 127.0.0.0/8 trust\n"
                       "local replication all trust\n"
-                      "hostssl all tls_user 127.0.0.1/32 scram-sha-256\n"
-                      "host all tls_user 127.0.0.1/32 reject\n";
+                      "hostssl all tls_user 127.0.0.0/8 scram-sha-256\n"
+                      "host all tls_user 127.0.0.0/8 reject\n";
   for (const known_user& user : known_users)
-    rules += "host all " + std::string(user.name) + " 127.0.0.1/32 " + user.method + "\n";
-  rules += "host all all 127.0.0.1/32 scram-sha-256\n"
-           "host replication all 127.0.0.1/32 scram-sha-256\n";
+    rules += "host all " + std::string(user.name) + " 127.0.0.0/8 " + user.method + "\n";
+  rules += "host all all 127.0.0.0/8 scram-sha-256\n"
+           "host replication all 127.0.0.0/8 scram-sha-256\n";
   write_file(data_dir() + "/pg_hba.conf", rules);
 
   certificate_authority::leaf leaf = authority_.issue("localhost");
