@@ -9,6 +9,14 @@
 
 namespace pg_edge::actors {
 
+namespace {
+
+/// Many pieces that are shorter than this, on average, are copied into one: that is cheaper than naming each to the
+/// kernel, and a peer is not sent a packet for every few of them.
+constexpr std::size_t small_piece = 256;
+
+} // namespace
+
 connection::connection(caf::actor_config& config, reactor& home, actor_kind kind, stream socket)
     : pinned_actor(config, home, kind), socket_(std::move(socket)) {}
 
@@ -27,6 +35,12 @@ void connection::write(protocol::gather& what) {
     return;
   }
   std::array<iovec, 64> pieces;
+  if (what.pieces() > pieces.size() && what.size() / what.pieces() < small_piece) {
+    protocol::bytes all;
+    what.move_to(all, 0);
+    bytes_out_ -= all.size(); // counted once
+    return write(protocol::bytes_view(all));
+  }
   std::size_t done = 0;
   for (std::size_t first = 0; first < what.pieces(); first += pieces.size()) {
     const std::size_t count = std::min(pieces.size(), what.pieces() - first);

@@ -85,6 +85,7 @@ struct watch_state {
   int statm = -1;
   std::uint64_t used = 0;
   std::chrono::steady_clock::time_point trimmed_at = std::chrono::steady_clock::now();
+  bool was_short = false; // since it was last trimmed
   std::vector<caf::actor> surveyors;
   std::size_t awaited = 0; // answers to the present survey
   memory_survey survey;
@@ -105,9 +106,11 @@ void note_state(watch_state& state) {
 
 void trim(watch_state& state) {
   const auto now = std::chrono::steady_clock::now();
-  const bool urgent = state.guard.state() != memory_state::calm;
+  const bool is_short = state.guard.state() != memory_state::calm;
+  const bool urgent = is_short || state.was_short; // what was freed last is given back too
   if (now - state.trimmed_at < (urgent ? urgent_trim_pause : trim_pause)) return;
   state.trimmed_at = now;
+  state.was_short = is_short;
   if (urgent || cluster::memory_guard::trim_due(state.used, allocated_bytes())) ::malloc_trim(0);
 }
 

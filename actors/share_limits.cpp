@@ -9,7 +9,7 @@ namespace {
 
 /// What the clients of one share may read together in a turn of their reactor. However many of them send as much as
 /// they can, the clients of other pools have their turn after this; among themselves they take turns.
-constexpr std::size_t pool_bytes_per_turn = 4 * reactor::scratch_size;
+constexpr std::size_t pool_bytes_per_turn = reactor::scratch_size;
 
 } // namespace
 
