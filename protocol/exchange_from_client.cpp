@@ -129,7 +129,8 @@ client_verdict client_side::without_server(const frame_header& header, bytes_vie
   case 'B':
   case 'D':
   case 'E':
-  case 'F':
+  case 'F': // who sends half of one and no more keeps no server from others; only what is large begins before it is here
+    if (rest.size() < std::min(header.total(), whole_query_limit)) return more();
     return stop(client_verdict::need_server);
   default:
     return next(); // wrong_header lets no other in
