@@ -129,7 +129,7 @@ client_verdict client_side::without_server(const frame_header& header, bytes_vie
   case 'B':
   case 'D':
   case 'E':
-  case 'F': // who sends half of one and no more keeps no server from others; only what is large begins before it is here
+  case 'F': // half of one takes no server from others; only what is large begins before all of it is here
     if (rest.size() < std::min(header.total(), whole_query_limit)) return more();
     return stop(client_verdict::need_server);
   default:
