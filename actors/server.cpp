@@ -353,6 +353,15 @@ void server::on_lost(std::string why) {
   gone(!close_reason_.empty() ? close_reason_ : why.empty() ? "the server closed the connection" : std::move(why));
 }
 
+/// Most likely memory has run out. Its client and its share must not wait for it.
+void server::on_exception() noexcept {
+  if (step_ == server_step::gone) return;
+  try {
+    on_lost("an exception ended it");
+  } catch (...) { // then its time-outs do
+  }
+}
+
 /// Postgres has closed its side, or never had one: the permit is free.
 void server::gone(std::string why) {
   if (step_ == server_step::gone) return;

@@ -93,6 +93,7 @@ void share::on_exit() {
   idle_.clear();
   waiters_.clear();
   waiting_.clear();
+  publish_waiting();
   carried_.clear();
   cancel_queue_.clear();
   if (seat_) seat_->leave();
@@ -117,6 +118,7 @@ void share::move_state(server_entry& entry, server_state to) {
 
 /// Called at the end of every event: does what the permits say until they say nothing.
 void share::act() {
+  publish_waiting();
   obey_gate();
   if (seat_->owes()) pay_limits();
   bool opening_refused = false;
@@ -142,6 +144,7 @@ void share::act() {
       break;
     }
   }
+  publish_waiting();
   if (!opening_refused || paused_ || home().now() < retry_at_) seat_->withdraw();
   seat_->note_idle(idle_.empty() ? std::nullopt : std::optional(idle_.front()->idle_since()));
   if (const auto report = permits_.take_report()) {
@@ -200,6 +203,7 @@ server* share::take_idle() {
 void share::grant(queue::iterator to, server& what) {
   server_entry& entry = servers_.at(&what);
   move_state(entry, server_state::busy);
+  entry.granted_to = to->who;
   what.assign();
   anon_send(caf::actor_cast<caf::actor>(to->client), granted{entry.ref, to->epoch});
   waiting_.erase(to->who);
@@ -315,6 +319,7 @@ void share::on_check_out(const check_out& message) {
       waiters_.end(), waiter{message.client, who, message.epoch, home().now(), message.replication, false, nullptr});
   waiting_[who] = place;
   act();
+  refuse_if_too_many(message);
 }
 
 void share::on_abandon(const abandon& message) {
