@@ -1,6 +1,7 @@
 #include "actors/client.hpp"
 
 #include "actors/client_login_state.hpp"
+#include "actors/lingering.hpp"
 #include "actors/log.hpp"
 #include "actors/share.hpp"
 
@@ -41,6 +42,7 @@ caf::behavior client::make_behavior() {
   if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
   counted_ = true;
   node_.clients.fetch_add(1, std::memory_order_relaxed);
+  login_begins();
   await_first_bytes();
   if (!watch()) leave("out of descriptors");
   return {
@@ -68,6 +70,7 @@ caf::behavior client::make_behavior() {
           end_error_ = message.error;
         }
       },
+      [this](const shed_client& message) { shed(message.limit); },
       [this](const pam_answer& message) { take_pam_answer(message); },
       [this](const console_reply& message) { take_console_reply(message); },
       [this](const take_snapshot&) { return row(); },
@@ -82,8 +85,12 @@ bool client::take(const std::type_info& type, const void* message) {
 }
 
 void client::on_exit() {
+  // After an exception in a message handler; when the reactor stops everybody goes.
+  if (step_ != client_step::gone && reactor::current() == &home() && !home().stopping()) on_exception();
   home().cancel(deadline_);
+  login_is_over();
   attachment_.unlink();
+  if (std::exchange(session_counted_, false)) node_.sessions.fetch_sub(1, std::memory_order_relaxed);
   close_socket();
   server_ = nullptr;
   server_ref_ = nullptr;
@@ -164,6 +171,7 @@ void client::fail(protocol::error_code code, std::initializer_list<std::string_v
 void client::fail(protocol::bytes_view error, std::string_view why) {
   if (step_ == client_step::leaving || step_ == client_step::gone) return;
   seat_.release(); // who has read the error may come again at once
+  failed_ = true;
   if (!in_midst_of_message()) write(error);
   leave(why);
 }
@@ -181,22 +189,34 @@ void client::leave(std::string_view why) {
   const auto settings = node_.settings()->values;
   if (logged_in && settings->log_disconnections)
     log_own(log_event::client_disconnected, field("reason", why));
-  else if (!logged_in && step_ != client_step::cancelling && settings->log_pooler_errors && !why.empty())
+  else if (!logged_in && settings->log_pooler_errors && !why.empty())
     log_own(log_event::client_login_failed, field("step", to_string(step_)), field("reason", why));
   home().cancel(deadline_);
+  login_is_over();
   if (key_.process_id != 0) node_.cancels.remove(key_);
   key_ = {};
   if (open()) socket_.shutdown_write();
   const bool waits = step_ == client_step::waiting;
   const bool joins = step_ == client_step::joining && !share_ref_;
   if (server_ != nullptr) let_server_go(said_goodbye_);
-  close_socket();
+  close_client_socket();
   if (waits || joins) { // the share's word is still to come: it may be a server; or the steward's, who has counted us
     set_step(client_step::leaving);
     if (waits && !cancelled_waiting_) send(share_ref_, abandon{self_ptr(), epoch_});
     return;
   }
   finish_leaving();
+}
+
+/// If it is told why while it is still sending, the socket goes on without us for a moment.
+void client::close_client_socket() {
+  char one = 0;
+  const bool sending =
+      failed_ && open() &&
+      (session_.frame_left > 0 || !in_.empty() || ::recv(socket_.fd(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+  if (!sending) return close_socket();
+  unwatch();
+  linger(home(), std::move(socket_));
 }
 
 void client::finish_leaving() {

@@ -96,6 +96,8 @@ public:
   void kill();
   clock::time_point waiting_since() const { return wait_began_; }
   client_row row() const;
+  /// What ending it would give back. Nothing for the console, which is needed most when memory is short.
+  cluster::memory_holder memory_held() const;
   /// The link by which the share lists its clients.
   list_link& attachment() { return attachment_; }
 
@@ -108,6 +110,9 @@ protected:
   void on_hangup() override;
   void on_lost(std::string why) override;
   void on_arrival() override;
+  bool may_read() override;
+  void has_read(std::size_t bytes) override;
+  void on_exception() noexcept override;
 
 private:
   struct login_state;
@@ -123,6 +128,10 @@ private:
   void choose_database();
   bool throttled();
   void note_login(bool succeeded);
+  bool room_for_one_more();
+  void login_begins();
+  void login_is_over();
+  bool take_session();
   bool tenant_lets_in();
   bool take_seat(const config::route& way);
   protocol::bytes password_refusal() const;
@@ -184,12 +193,17 @@ private:
   bool keeps_server() const;
   bool between_transactions() const;
 
+  // client_memory.cpp
+  void shed(std::uint64_t limit);
+  bool within_memory();
+
   // client.cpp
   void fail(protocol::bytes_view error, std::string_view why);
   void fail(protocol::error_code code, std::initializer_list<std::string_view> args = {});
   bool in_midst_of_message() const;
   void leave(std::string_view why);
   void let_server_go(bool said_goodbye);
+  void close_client_socket();
   void finish_leaving();
   void set_step(client_step now) { step_ = now; }
   void arm_idle_deadline();
@@ -208,7 +222,7 @@ private:
   caf::strong_actor_ptr self_ptr() { return caf::actor_cast<caf::strong_actor_ptr>(this); }
 
   node_context& node_;
-  owned_link<client> attachment_{*this};
+  owned_link<client> attachment_{*this}; // in its share's list; before that in the list of logins under way
   protocol::client_session session_;
   std::unique_ptr<login_state> login_; // gone once logged in
   class share* share_ = nullptr;       // on this reactor, and alive as long as share_ref_ is held
@@ -236,8 +250,11 @@ private:
   bool logical_replication_ = false;
   bool said_goodbye_ = false;
   bool end_at_transaction_end_ = false;
-  bool counted_ = false; // in node_.clients
+  bool counted_ = false;         // in node_.clients
+  bool session_counted_ = false; // in node_.sessions
+  bool login_listed_ = false;    // among the logins under way of this reactor
   bool admin_ = false;
+  bool failed_ = false; // it has been told why
   protocol::bytes end_error_;
   std::unique_ptr<protocol::console_session> console_; // in the step `console`
 };

@@ -99,10 +99,26 @@ bool client::admitted() {
     return refuse(protocol::error_code::address_not_allowed, {peer_.host, login_->asked_user, database_});
   if (node_.draining.load(std::memory_order_relaxed)) return refuse(protocol::error_code::not_accepting);
   const bool console_user = config::is_console_name(database_) && &tenant == &settings.default_tenant;
-  if (!console_user && node_.clients.load(std::memory_order_relaxed) > settings.max_client_conn)
-    return refuse(protocol::error_code::too_many_clients,
-                  {"max_client_conn", std::to_string(settings.max_client_conn), "[pg_edge]"});
-  return true;
+  return console_user || room_for_one_more();
+}
+
+/// In the node as a whole. Not asked of the console, which is needed most when there is none.
+bool client::room_for_one_more() {
+  const config::settings& settings = *login_->settings->values;
+  if (node_.sessions.load(std::memory_order_relaxed) >= settings.max_client_conn) {
+    fail(protocol::error_code::too_many_clients,
+         {"max_client_conn", std::to_string(settings.max_client_conn), "[pg_edge]"});
+    return false;
+  }
+  if (node_.descriptors.clients > 0 && socket_.fd() >= node_.descriptors.clients) {
+    fail(protocol::error_code::too_many_clients,
+         {"the limit of open files, RLIMIT_NOFILE,", std::to_string(node_.descriptors.all), "what starts pg_edge"});
+    return false;
+  }
+  if (node_.memory.state.load(std::memory_order_relaxed) == cluster::memory_state::calm) return true;
+  fail(protocol::error_code::memory_refused, {std::to_string(settings.memory_limit.bytes),
+                                              std::to_string(node_.memory.used.load(std::memory_order_relaxed))});
+  return false;
 }
 
 /// Too many failures before: refused without looking at the password, right or wrong.
@@ -114,6 +130,56 @@ bool client::throttled() {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(*left).count();
   fail(protocol::error_code::too_many_failures, {login_->asked_user, peer_.host, std::to_string(seconds)});
   return true;
+}
+
+// -- logins under way
+// -----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Of this thread's reactor, oldest first.
+struct under_way {
+  list_link all;
+  std::size_t count = 0;
+};
+under_way& logins_here() {
+  thread_local under_way here;
+  return here;
+}
+
+} // namespace
+
+/// Who has not shown who he is does not count in max_client_conn, or silence would keep others out. There are no more
+/// of these than a reactor has room for: a login takes moments, so the one that has had longest goes.
+void client::login_begins() {
+  under_way& here = logins_here();
+  const auto reactors = static_cast<int>(std::max<std::size_t>(node_.reactors.size(), 1));
+  const int spare = node_.descriptors.all > 0 ? std::max(4, node_.descriptors.all / 8 / reactors) : 1'000'000;
+  const std::size_t most = std::min(login_state::most_under_way, static_cast<std::size_t>(spare));
+  if (here.count >= most)
+    static_cast<owned_link<client>*>(here.all.next())
+        ->owner.fail(protocol::error_code::too_many_logins, {std::to_string(most)});
+  here.all.push_back(attachment_);
+  ++here.count;
+  login_listed_ = true;
+}
+
+void client::login_is_over() {
+  if (!std::exchange(login_listed_, false)) return;
+  attachment_.unlink();
+  --logins_here().count;
+}
+
+/// A place among max_client_conn.
+bool client::take_session() {
+  const int most = node_.settings()->values->max_client_conn;
+  if (node_.sessions.fetch_add(1, std::memory_order_relaxed) < most) {
+    session_counted_ = true;
+    return true;
+  }
+  node_.sessions.fetch_sub(1, std::memory_order_relaxed);
+  fail(protocol::error_code::too_many_clients, {"max_client_conn", std::to_string(most), "[pg_edge]"});
+  return false;
 }
 
 void client::note_login(bool succeeded) {

@@ -7,6 +7,9 @@
 namespace pg_edge::actors {
 
 struct client::login_state {
+  /// So many may be under way on one reactor: then the one that began first is ended for each new one.
+  static constexpr std::size_t most_under_way = 1000;
+
   /// `door_name`: the key in [listeners]; empty: the door of the global settings.
   login_state(std::shared_ptr<const node_settings> in_force, const std::string& door_name)
       : settings(std::move(in_force)), tls(&settings->tls_of(door_name)) {
@@ -41,7 +44,9 @@ struct client::login_state {
   std::optional<std::string> application_name;
   std::string welcome_key; // the same as one string; empty: none
   bool busy = false;       // something else must answer before more is read
+  // Each may be asked for once: so many packets may come before the one that logs in.
   bool asked_encryption = false;
+  bool asked_gssapi = false;
   bool learning = false; // a server is asked what it makes of the start-up settings
 };
 

@@ -114,8 +114,9 @@ std::size_t client::start_up_packet(protocol::bytes_view packet, bool more_behin
   } else if (std::holds_alternative<protocol::ssl_request>(parsed)) {
     answer_ssl_request(more_behind);
   } else if (std::holds_alternative<protocol::gssenc_request>(parsed)) {
-    if (more_behind)
-      fail(protocol::error_code::startup_packet_invalid, {"unencrypted data after GSSAPI encryption request"});
+    if (more_behind || std::exchange(login_->asked_gssapi, true))
+      fail(protocol::error_code::startup_packet_invalid,
+           {more_behind ? "unencrypted data after GSSAPI encryption request" : "a second GSSAPI encryption request"});
     else
       write("N");
   } else if (auto* request = std::get_if<protocol::cancel_request>(&parsed)) {

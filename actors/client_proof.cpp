@@ -186,6 +186,7 @@ void client::authenticated() {
   const config::settings& settings = *login_->settings->values;
   remember_keys();
   login_->auth.reset();
+  login_is_over();
   if (!certificate_agrees() || !tenant_lets_in()) return;
   if (config::is_console_name(database_) && login_->tenant == &settings.default_tenant) {
     const auto listed = [this](const std::vector<std::string>& names) {
@@ -199,7 +200,7 @@ void client::authenticated() {
   if (!route) return fail(protocol::error_code::no_such_database, {database_});
   if (node_.gates.disabled(route->tenant->name, route->database_name))
     return fail(protocol::error_code::database_disabled, {route->database_name});
-  if (!read_parameters() || !take_seat(*route)) return;
+  if (!take_session() || !read_parameters() || !take_seat(*route)) return;
   set_step(client_step::joining);
   send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route->tenant->name, route->database_name, user_,
                                 route->server_user(user_)});

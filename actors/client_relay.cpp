@@ -13,6 +13,7 @@ bool client::keeps_server() const {
 }
 
 std::size_t client::relay(protocol::bytes_view in) {
+  if (!within_memory()) return in.size();
   auto& [to_server, to_client] = gathers();
   const bool linked = step_ == client_step::active;
   const protocol::client_step result =

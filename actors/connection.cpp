@@ -9,6 +9,14 @@
 
 namespace pg_edge::actors {
 
+namespace {
+
+/// Many pieces that are shorter than this, on average, are copied into one: that is cheaper than naming each to the
+/// kernel, and a peer is not sent a packet for every few of them.
+constexpr std::size_t small_piece = 256;
+
+} // namespace
+
 connection::connection(caf::actor_config& config, reactor& home, actor_kind kind, stream socket)
     : pinned_actor(config, home, kind), socket_(std::move(socket)) {}
 
@@ -27,6 +35,12 @@ void connection::write(protocol::gather& what) {
     return;
   }
   std::array<iovec, 64> pieces;
+  if (what.pieces() > pieces.size() && what.size() / what.pieces() < small_piece) {
+    protocol::bytes all;
+    what.move_to(all, 0);
+    bytes_out_ -= all.size(); // counted once
+    return write(protocol::bytes_view(all));
+  }
   std::size_t done = 0;
   for (std::size_t first = 0; first < what.pieces(); first += pieces.size()) {
     const std::size_t count = std::min(pieces.size(), what.pieces() - first);
@@ -92,6 +106,10 @@ void connection::pump() {
       home().again(*this);
       break;
     }
+    if (!may_read()) {
+      home().again_first(*this);
+      break;
+    }
     if (!(in_.empty() ? read_scratch() : read_behind())) break;
   }
   pumping_ = false;
@@ -102,6 +120,7 @@ bool connection::note_read(io_result got, std::size_t room) {
   switch (got.status) {
   case io_status::ok:
     bytes_in_ += got.bytes;
+    has_read(got.bytes);
     // A plain socket that gave less than there was room for is empty; its next bytes make a new event.
     if (got.bytes < room && !socket_.tls() && !hangup_) readable_ = false;
     return true;
@@ -190,7 +209,10 @@ void connection::on_io(std::uint32_t events) {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hangup_ = true;
   if (step_ == step::connecting) return go_on_connecting();
   if (step_ == step::peeking) {
-    if (!readable_ || !on_first_bytes() || step_ != step::peeking) return;
+    const bool more = readable_ && on_first_bytes();
+    // Half a header and then the end: nothing will come that would make more of it.
+    if (!more && hangup_ && open() && step_ == step::peeking) return on_lost({});
+    if (!more || step_ != step::peeking) return;
     step_ = step::relaying;
   }
   if (step_ == step::handshaking) return go_on_handshake();
@@ -205,6 +227,7 @@ void connection::on_io(std::uint32_t events) {
 }
 
 void connection::on_broken() noexcept {
+  on_exception();
   close_socket();
   quit(caf::exit_reason::unhandled_exception);
 }

@@ -27,6 +27,9 @@ public:
   void write(protocol::gather& what);
   void write(protocol::bytes_view what);
 
+  /// Bytes it keeps because they could not be used or sent yet.
+  std::size_t kept_bytes() const { return in_.capacity() + out_.capacity(); }
+
   void on_io(std::uint32_t events) final;
   void on_broken() noexcept final;
 
@@ -35,6 +38,11 @@ protected:
   virtual std::size_t on_bytes(protocol::bytes_view in) = 0;
   /// Whether on_bytes() would use anything now.
   virtual bool wants_input() const = 0;
+  /// Whether it may read in this turn, and that it has read so much: for who shares a budget with others.
+  virtual bool may_read() { return true; }
+  virtual void has_read(std::size_t) {}
+  /// An exception left a handler of it. What depends on it is to be told; the actor ends in any case.
+  virtual void on_exception() noexcept {}
   /// All output has gone.
   virtual void on_drained() {}
   /// TLS is up.

@@ -6,12 +6,14 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <fcntl.h>
 #include <grp.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <utility>
 
 namespace pg_edge::actors {
 
@@ -126,14 +128,34 @@ caf::behavior listener::make_behavior() {
   return {[this](const close_server&) { quit(); }};
 }
 
+/// Also the end of a pause, if there are descriptors again: the one that dup() gives is the lowest that is free.
 void listener::go_on() {
+  if (paused_ && node_.descriptors.all > 0) {
+    const int next = ::fcntl(socket_->fd(), F_DUPFD_CLOEXEC, 0);
+    if (next >= 0) ::close(next);
+    const int enough = (node_.descriptors.clients + node_.descriptors.accepts) / 2; // apart from where it is paused
+    if (next < 0 || next >= enough) return home().schedule(pause_, home().now() + exhausted_pause);
+  }
   watched_ = home().watch_accept(socket_->fd(), *this);
-  if (!watched_) log(level::error, log_event::listener_failed, {{"address", socket_->name()}, {"reason", reason()}});
+  if (!watched_) return pause(reason());
+  if (std::exchange(paused_, false) && node_.listeners_paused.fetch_sub(1, std::memory_order_relaxed) == 1)
+    log(level::info, log_event::accept_resumed, {{"address", socket_->name()}});
+}
+
+/// Connections stay in the backlog. Of all listeners the first says so.
+void listener::pause(std::string_view why) {
+  if (watched_) home().unwatch(socket_->fd(), *this);
+  watched_ = false;
+  home().schedule(pause_, home().now() + exhausted_pause);
+  if (std::exchange(paused_, true) || node_.listeners_paused.fetch_add(1, std::memory_order_relaxed) > 0) return;
+  log(level::warning, log_event::accept_paused,
+      {{"address", socket_->name()}, {"reason", why}, {"rlimit_nofile", node_.descriptors.all}});
 }
 
 void listener::on_exit() {
   home().cancel(pause_);
   if (watched_) home().unwatch(socket_->fd(), *this);
+  if (std::exchange(paused_, false)) node_.listeners_paused.fetch_sub(1, std::memory_order_relaxed);
   socket_.reset();
 }
 
@@ -143,12 +165,9 @@ void listener::on_io(std::uint32_t) {
     if (fd < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ECONNABORTED || errno == EINTR) return;
       // No descriptor or no memory: the connection stays in the backlog, and asking again at once would only spin.
-      log(level::warning, log_event::listener_failed, {{"address", socket_->name()}, {"reason", reason()}});
-      home().unwatch(socket_->fd(), *this);
-      watched_ = false;
-      home().schedule(pause_, home().now() + exhausted_pause);
-      return;
+      return pause(reason());
     }
+    const bool last = node_.descriptors.accepts > 0 && fd >= node_.descriptors.accepts;
     const auto peer = peer_address(fd);
     if (peer && peer->port != 0) {
       const auto settings = node_.settings()->values;
@@ -159,6 +178,7 @@ void listener::on_io(std::uint32_t) {
                          duration_cast<std::chrono::milliseconds>(settings->tcp_user_timeout)});
     }
     spawn_pinned<client>(home(), node_, stream(fd), peer.value_or(socket_address{"unix", 0}), door_);
+    if (last) return pause("the rest of the descriptors is for connections to Postgres");
   }
 }
 

@@ -49,12 +49,14 @@ public:
 
 private:
   void go_on();
+  void pause(std::string_view why);
 
   node_context& node_;
   std::shared_ptr<listening_socket> socket_;
   std::string door_;
   timer pause_;
   bool watched_ = false;
+  bool paused_ = false;
 };
 
 } // namespace pg_edge::actors

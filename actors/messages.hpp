@@ -10,6 +10,7 @@
 #pragma once
 
 #include "actors/pool_gates.hpp"
+#include "cluster/memory_guard.hpp"
 #include "cluster/permits.hpp"
 #include "config/hba.hpp"
 #include "config/resolve.hpp"
@@ -55,6 +56,7 @@ struct pool_common {
   protocol::statement_cache statements;
   std::atomic<std::uint32_t> shares{1};       // among which min_pool_size is divided
   std::atomic<std::uint32_t> reserve_used{0}; // permits beyond pool_size that are there now
+  std::atomic<std::uint32_t> waiting{0};      // clients that wait for a server, on all reactors
 
   std::shared_ptr<const config::pool_settings> settings() const { return std::atomic_load(&settings_); }
   void set_settings(std::shared_ptr<const config::pool_settings> now) {
@@ -320,6 +322,16 @@ struct end_client {
   protocol::bytes error;
   bool at_transaction_end = false;
 };
+/// To each reactor, when the node is above memory_limit: who holds how much there.
+struct survey_memory {};
+struct memory_survey {
+  std::vector<cluster::memory_holder> holders;
+  std::vector<caf::actor> clients; // the same ones
+};
+/// The node is above its memory_limit, and this client holds more than others.
+struct shed_client {
+  std::uint64_t limit = 0;
+};
 /// From the console: whole messages to send.
 struct console_reply {
   protocol::bytes messages;
@@ -546,6 +558,9 @@ PG_EDGE_LOCAL_MESSAGE(cancel_client)
 PG_EDGE_LOCAL_MESSAGE(cancel_done)
 PG_EDGE_LOCAL_MESSAGE(may_cancel)
 PG_EDGE_LOCAL_MESSAGE(end_client)
+PG_EDGE_LOCAL_MESSAGE(survey_memory)
+PG_EDGE_LOCAL_MESSAGE(memory_survey)
+PG_EDGE_LOCAL_MESSAGE(shed_client)
 PG_EDGE_LOCAL_MESSAGE(console_reply)
 PG_EDGE_LOCAL_MESSAGE(attach_client)
 PG_EDGE_LOCAL_MESSAGE(detach_client)

@@ -3,6 +3,7 @@
 #include "actors/console.hpp"
 #include "actors/console_control.hpp"
 #include "actors/log.hpp"
+#include "actors/memory_watch.hpp"
 #include "actors/random.hpp"
 #include "actors/resolver.hpp"
 #include "actors/tenants.hpp"
@@ -14,6 +15,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
+#include <sys/resource.h>
 #include <thread>
 
 namespace pg_edge::actors {
@@ -143,11 +146,24 @@ door_tls make_door_tls(const tls_settings& parts, config::tls_mode mode, const s
   return result;
 }
 
+int descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, std::numeric_limits<int>::max()));
+}
+
 bool has_tls_of_its_own(const config::listener& door) {
   return door.client_tls_sslmode || door.client_tls_ca_file || door.client_tls_cert_file || door.client_tls_key_file;
 }
 
 } // namespace
+
+/// A quarter of a small limit, of a large one what the pools of a large node may need.
+descriptor_limits descriptor_limits::of(int all) {
+  constexpr int most_reserved = 2048;
+  const int reserve = std::min(all / 4, most_reserved);
+  return {all, all - reserve, all - reserve / 2};
+}
 
 std::shared_ptr<const node_settings> make_node_settings(std::shared_ptr<const config::settings> values,
                                                         std::string& error) {
@@ -219,6 +235,7 @@ bool node::start(std::vector<std::string>& errors) {
     return false;
   }
   context_.set_settings(in_force);
+  context_.descriptors = descriptor_limits::of(descriptor_limit());
   system_config_.set("scheduler.max-threads", control_threads);
   system_config_.set("scheduler.policy", caf::atom("sharing"));
   system_ = std::make_unique<caf::actor_system>(system_config_);
@@ -232,6 +249,7 @@ bool node::start(std::vector<std::string>& errors) {
   context_.tenants = spawn_tenants(*system_, context_);
   context_.console = spawn_console(*system_, context_);
   context_.node = system_->spawn(node_behaviour, &context_, file_, &listeners_, &finished_);
+  context_.memory_watch = spawn_memory_watch(*system_, context_);
   for (const auto& one : context_.reactors)
     one->start();
   for (const auto& [socket, door] : sockets_) {
@@ -273,7 +291,8 @@ void node::stop() {
   for (const auto& handle :
        {caf::actor_cast<caf::actor>(context_.tenants), caf::actor_cast<caf::actor>(context_.console),
         caf::actor_cast<caf::actor>(context_.lookup), caf::actor_cast<caf::actor>(context_.resolver),
-        caf::actor_cast<caf::actor>(context_.deriver), caf::actor_cast<caf::actor>(context_.node)})
+        caf::actor_cast<caf::actor>(context_.deriver), caf::actor_cast<caf::actor>(context_.node),
+        context_.memory_watch})
     caf::anon_send_exit(handle, reason);
   context_.tenants = nullptr;
   context_.console = nullptr;
@@ -281,6 +300,7 @@ void node::stop() {
   context_.resolver = nullptr;
   context_.deriver = nullptr;
   context_.node = nullptr;
+  context_.memory_watch = nullptr;
   log(level::info, log_event::node_stopped);
   system_config_.set("middleman.attach-utility-actors", true);
   system_.reset();

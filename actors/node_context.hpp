@@ -16,6 +16,7 @@
 #include "actors/server_limits.hpp"
 #include "actors/tls_context.hpp"
 #include "actors/welcome_cache.hpp"
+#include "cluster/memory_guard.hpp"
 #include "config/settings.hpp"
 #include "config/tenant_name.hpp"
 
@@ -48,6 +49,22 @@ struct node_settings {
   }
 };
 
+/// What memory_watch has found last.
+struct memory_level {
+  std::atomic<cluster::memory_state> state{cluster::memory_state::calm};
+  std::atomic<std::uint64_t> used{0}; // bytes
+};
+
+/// How far the process's descriptors may be used up, by the number of the next one: the system gives the lowest that is
+/// free. The rest is for connections to Postgres, which those clients that are in cannot do without.
+struct descriptor_limits {
+  int all = 0;     // RLIMIT_NOFILE
+  int clients = 0; // from here on only the console and cancel requests are let in ...
+  int accepts = 0; // ... and from here on nobody is
+
+  static descriptor_limits of(int all);
+};
+
 class node_context {
 public:
   std::shared_ptr<const node_settings> settings() const { return std::atomic_load(&settings_); }
@@ -60,6 +77,7 @@ public:
   user_lookup_actor lookup;
   console_actor console;
   node_actor node;
+  caf::actor memory_watch;
   cancel_registry cancels;
   server_limits limits;                  // over several pools of a tenant
   login_gates logins;                    // under way to servers
@@ -73,7 +91,11 @@ public:
   protocol::bytes secret;                // of this machine; salts hang on it unless mock_authentication_nonce is set
   std::atomic<std::uint64_t> next_id{1}; // ids of clients, servers and pools: unique and rising
   std::atomic<std::int64_t> clients{0};  // connected, logins under way included
-  std::atomic<bool> draining{false};     // no new client is let in
+  std::atomic<std::int64_t> sessions{0}; // of those, the ones that have shown who they are
+  memory_level memory;
+  descriptor_limits descriptors;
+  std::atomic<int> listeners_paused{0}; // for want of descriptors
+  std::atomic<bool> draining{false};    // no new client is let in
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
 private:

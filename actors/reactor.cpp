@@ -226,6 +226,16 @@ void reactor::again(io_handler& handler) noexcept {
   if (!handler.again_.linked()) again_.push_back(handler.again_);
 }
 
+void reactor::again_first(io_handler& handler) noexcept {
+  handler.again_.unlink();
+  again_first_.push_back(handler.again_);
+}
+
+void reactor::each_resident(const std::function<void(pinned_actor&)>& visit) {
+  for (list_link* link = residents_.next(); link != &residents_; link = link->next())
+    visit(static_cast<owned_link<pinned_actor>*>(link)->owner);
+}
+
 // -- a turn ----------------------------------------------------------------------------------------------------------
 
 void reactor::turn() noexcept {
@@ -257,7 +267,7 @@ int reactor::fetch() noexcept {
 
 // Whether the reactor may wait for events. Who queues something from now on sees the mark and wakes it.
 bool reactor::fall_asleep() noexcept {
-  if (first_ready_ != nullptr || turn_tasks_.linked() || again_.linked()) return false;
+  if (first_ready_ != nullptr || turn_tasks_.linked() || again_.linked() || again_first_.linked()) return false;
   if (stopping_.load(std::memory_order_relaxed)) return false;
   pinned_actor* empty = nullptr;
   return inbox_.compare_exchange_strong(empty, asleep_mark(), std::memory_order_acq_rel);
@@ -272,6 +282,7 @@ int reactor::sleep_milliseconds(clock::time_point from) const noexcept {
 
 void reactor::dispatch_again() noexcept {
   list_link now;
+  now.append(again_first_);
   now.append(again_);
   while (now.linked()) {
     auto& link = static_cast<owned_link<io_handler>&>(*now.next());

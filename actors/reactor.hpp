@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <thread>
@@ -117,6 +118,15 @@ public:
   void at_turn_end(turn_task& task) noexcept;
   // Calls handler.on_io(0) once in the next turn: for a handler that has used up its budget. unwatch() cancels it.
   void again(io_handler& handler) noexcept;
+  /// The same for one that was due in this turn and did not get its turn: next time it comes before those that did.
+  void again_first(io_handler& handler) noexcept;
+
+  // Counts the turns: for budgets that hold for one.
+  std::uint64_t turn_number() const noexcept { return turns_.load(std::memory_order_relaxed); }
+  // stop() was called.
+  bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
+  // Calls `visit` with every actor at home here; none may be started or ended meanwhile.
+  void each_resident(const std::function<void(pinned_actor&)>& visit);
 
   // The time at which this turn began.
   clock::time_point now() const noexcept { return now_; }
@@ -174,6 +184,7 @@ private:
   pinned_actor* last_ready_ = nullptr;
   list_link turn_tasks_;
   list_link again_;
+  list_link again_first_;
   list_link residents_; // the actors at home here, so that stop() can end them
   bool closed_down_ = false;
   int handshakes_left_ = handshakes_per_turn;

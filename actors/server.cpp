@@ -6,6 +6,7 @@
 #include "protocol/messages.hpp"
 
 #include <algorithm>
+#include <cassert>
 
 namespace pg_edge::actors {
 
@@ -70,6 +71,7 @@ void server::on_exit() {
 // ------------------------------------------------------------------------------------------------------------
 
 void server::assign() {
+  assert(step_ == server_step::idle); // the share looks before it hands out
   set_step(server_step::assigned);
   assigned_at_ = home().now();
 }

@@ -139,6 +139,7 @@ protected:
   void on_handshake() override;
   void on_drained() override;
   void on_lost(std::string why) override;
+  void on_exception() noexcept override;
   void on_arrival() override;
 
 private:

@@ -146,6 +146,15 @@ cancel_order server::own_cancel() {
   return order;
 }
 
+/// Most likely memory has run out. Its client and its share must not wait for it.
+void server::on_exception() noexcept {
+  if (step_ == server_step::gone) return;
+  try {
+    on_lost("an exception ended it");
+  } catch (...) { // then its time-outs do
+  }
+}
+
 /// Postgres has closed its side, or never had one: the permit is free.
 void server::gone(std::string why) {
   if (step_ == server_step::gone) return;

@@ -96,6 +96,7 @@ void share::on_exit() {
   idle_.clear();
   waiters_.clear();
   waiting_.clear();
+  publish_waiting();
   carried_.clear();
   cancel_queue_.clear();
   slot_.reset();
@@ -122,6 +123,7 @@ void share::move_state(server_entry& entry, server_state to) {
 
 /// Called at the end of every event: does what the permits say until they say nothing.
 void share::act() {
+  publish_waiting();
   obey_gate();
   if (seat_->owes()) pay_limits();
   bool opening_refused = false;
@@ -147,6 +149,7 @@ void share::act() {
       break;
     }
   }
+  publish_waiting();
   if (!opening_refused || paused_ || !may_log_in()) withdraw();
   seat_->note_idle(idle_.empty() ? std::nullopt : std::optional(idle_.front()->idle_since()));
   if (const auto report = permits_.take_report()) {
@@ -166,7 +169,8 @@ share::queue::iterator share::first_plain_waiter() {
 
 /// Returns whether anything was done.
 bool share::hand_out() {
-  if (idle_.empty()) return false; // on its way from another reactor
+  forget_lost();
+  if (idle_.empty()) return false; // on its way from another reactor, or lost and its server_gone on its way
   const auto to = first_plain_waiter();
   if (to == waiters_.end()) { // only replication clients wait: they need a connection of their own, and so its permit
     const bool one_waits =
@@ -177,6 +181,16 @@ bool share::hand_out() {
   }
   grant(to, *take_idle());
   return true;
+}
+
+/// A server that Postgres has closed is still in the list until its server_gone is read here: who got it now would wait
+/// for ever, since nobody would tell that client.
+void share::forget_lost() {
+  const auto lost = [](const server* what) { return what->step() != server_step::idle; };
+  while (!idle_.empty() && lost(idle_.back()))
+    idle_.pop_back();
+  while (!idle_.empty() && lost(idle_.front()))
+    idle_.pop_front();
 }
 
 server* share::take_idle() {
@@ -194,6 +208,7 @@ server* share::take_idle() {
 void share::grant(queue::iterator to, server& what) {
   server_entry& entry = servers_.at(&what);
   move_state(entry, server_state::busy);
+  entry.granted_to = to->who;
   what.assign();
   anon_send(caf::actor_cast<caf::actor>(to->client), granted{entry.ref, to->epoch});
   waiting_.erase(to->who);
@@ -250,7 +265,7 @@ void share::open_server(std::shared_ptr<server_slot> slot, gate_ticket ticket, s
   const auto ref = caf::actor_cast<caf::strong_actor_ptr>(made);
   if (dedicated) for_replication->opening = behind<server>(ref);
   permits_.server_moved(server_state::none, server_state::opening);
-  servers_[behind<server>(ref)] = {ref, server_state::opening, false, false, std::move(pass)};
+  servers_[behind<server>(ref)] = {ref, server_state::opening, false, false, std::move(pass), nullptr};
 }
 
 /// A permit has to go to another share, and the server with it if it can.
@@ -317,6 +332,7 @@ void share::on_check_out(const check_out& message) {
       before.base(), waiter{message.client, who, message.epoch, message.since, message.replication, false, nullptr});
   waiting_[who] = place;
   act();
+  refuse_if_too_many(message);
 }
 
 void share::on_abandon(const abandon& message) {
@@ -355,6 +371,7 @@ void share::on_ready(const server_ready& message) {
   entry->pass.reset();
   forget_failure();
   auto& what = *behind<server>(message.server);
+  if (what.step() != server_step::idle) return;                 // lost since: server_gone follows
   if (node_.hosts.moved(what.address())) what.want_reconnect(); // since its login began
   move_state(*entry, server_state::idle);
   if (what.replication()) {
@@ -415,7 +432,7 @@ void share::on_order(const share_order& message) {
       continue;
     }
     const auto ref = caf::actor_cast<caf::strong_actor_ptr>(handle);
-    servers_[behind<server>(ref)] = {ref, server_state::idle, true, false, nullptr};
+    servers_[behind<server>(ref)] = {ref, server_state::idle, true, false, nullptr, nullptr};
     send(handle, adopt_server{caf::actor_cast<caf::actor>(this), &home()});
   }
   act();

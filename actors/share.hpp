@@ -46,6 +46,10 @@ public:
 
   share_counts& counts() { return counts_; }
   void attach(client& who);
+  /// An exception ends this client: nothing may wait for it any more.
+  void lose(const client& who) noexcept;
+  /// What its clients may still read in this turn of the reactor.
+  std::size_t& read_budget();
   const protocol::exchange_rules* rules_for(const config::pool_settings& limits) const;
   std::shared_ptr<const config::pool_settings> limits_for(const std::string& user);
   protocol::parameter_values_ptr intern(const protocol::parameter_values_ptr& values) {
@@ -73,7 +77,12 @@ private:
     bool arriving = false;                 // carried here and not yet on this reactor
     bool outdated = false;                 // the target has changed while it was arriving
     std::unique_ptr<login_pass> pass = {}; // while it logs in
+    const client* granted_to = nullptr;
   };
+
+  // -- share_limits.cpp
+  void publish_waiting();
+  bool refuse_if_too_many(const check_out& message);
 
   // -- share.cpp: deciding
   void act();
@@ -84,6 +93,7 @@ private:
   void pay_limits();
   void give_up();
   queue::iterator first_plain_waiter();
+  void forget_lost();
   class server* take_idle();
   void close(class server& what, std::string why);
   void move_state(server_entry& entry, cluster::server_state to);
@@ -175,6 +185,9 @@ private:
   std::unordered_map<class server*, server_entry> servers_;
   std::deque<class server*> idle_; // the most recently used last
   queue waiters_;
+  std::uint32_t told_waiting_ = 0; // of them in pool_->waiting
+  std::uint64_t budget_turn_ = 0;
+  std::size_t read_budget_ = 0;
   std::unordered_map<const class client*, queue::iterator> waiting_;
   std::vector<std::pair<cluster::backend_id, caf::actor>> carried_; // leave with the next report
   list_link clients_;

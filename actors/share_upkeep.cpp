@@ -6,6 +6,7 @@
 #include "protocol/frame.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace pg_edge::actors {
@@ -51,6 +52,8 @@ void share::arm_tick() {
 
 void share::tick() {
   const auto now = home().now();
+  home().schedule(tick_, now + quiet_tick); // an exception below must not be the end of all time-outs
+  tick_is_quiet_ = true;
   check_waiters(now);
   check_servers(now);
   check_reserve(now);
@@ -58,7 +61,8 @@ void share::tick() {
   look_for_departure();
   give_room();
   act();
-  if (!tick_.armed()) arm_tick();
+  home().cancel(tick_);
+  arm_tick();
 }
 
 /// Its last client has left, and the steward does not know yet that it may be done without.
@@ -215,6 +219,13 @@ void share::on_settings() {
       static_cast<std::size_t>(node_.settings()->values->max_packet_size);
   const auto parts = pool_->shares.load();
   take_seats();
+  const config::settings& all = *node_.settings()->values;
+  const auto limit = [](std::uint64_t value) {
+    return value == 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(value);
+  };
+  sharing_rules_.max_client_statements = plain_rules_.max_client_statements =
+      limit(static_cast<std::uint64_t>(std::max(all.max_client_statements, 0)));
+  sharing_rules_.max_client_memory = plain_rules_.max_client_memory = limit(all.max_client_memory.bytes);
   seat_->set_maxima(maxima_of(*settings));
   permits_.set_minimum((static_cast<std::uint32_t>(std::max(settings->min_pool_size, 0)) + parts - 1) / parts);
   limits_.clear();

@@ -1,6 +1,7 @@
 #include "actors/stream.hpp"
 
 #include "actors/tls_context.hpp"
+#include "actors/tls_socket.hpp"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -30,62 +31,6 @@ constexpr std::size_t record_size = SSL3_RT_MAX_PLAIN_LENGTH;
 
 bool is_would_block(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
-// -- OpenSSL's way to the socket: its own socket BIO writes without MSG_NOSIGNAL, and a SIGPIPE would end the process
-// --
-
-int bio_fd(BIO* bio) {
-  return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio)));
-}
-
-int bio_read(BIO* bio, char* out, int size) {
-  BIO_clear_retry_flags(bio);
-  ssize_t n = 0;
-  do
-    n = ::recv(bio_fd(bio), out, static_cast<std::size_t>(size), 0);
-  while (n < 0 && errno == EINTR);
-  if (n < 0 && is_would_block(errno)) BIO_set_retry_read(bio);
-  if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-  return static_cast<int>(n);
-}
-
-int bio_write(BIO* bio, const char* data, int size) {
-  BIO_clear_retry_flags(bio);
-  ssize_t n = 0;
-  do
-    n = ::send(bio_fd(bio), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
-  while (n < 0 && errno == EINTR);
-  if (n < 0 && is_would_block(errno)) BIO_set_retry_write(bio);
-  return static_cast<int>(n);
-}
-
-long bio_control(BIO* bio, int command, long, void*) {
-  if (command == BIO_CTRL_FLUSH) return 1;
-  if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
-  return 0;
-}
-
-const BIO_METHOD* socket_bio_method() {
-  static const BIO_METHOD* const method = [] {
-    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "pg_edge socket");
-    if (made == nullptr) return made;
-    BIO_meth_set_read(made, bio_read);
-    BIO_meth_set_write(made, bio_write);
-    BIO_meth_set_ctrl(made, bio_control);
-    return made;
-  }();
-  return method;
-}
-
-BIO* make_socket_bio(int fd) {
-  const BIO_METHOD* method = socket_bio_method();
-  BIO* bio = method != nullptr ? BIO_new(method) : nullptr;
-  if (bio == nullptr) return nullptr;
-  // OpenSSL only carries it; nobody takes the number for an address. NOLINTNEXTLINE(performance-no-int-to-ptr)
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)));
-  BIO_set_init(bio, 1);
-  return bio;
 }
 
 struct ssl_deleter {
@@ -140,6 +85,7 @@ private:
 } // namespace
 
 struct stream::tls_state {
+  tls_socket socket; // outlives `ssl`, which uses it
   std::unique_ptr<SSL, ssl_deleter> ssl;
   std::string error;
   io_status held = io_status::ok; // what read() found after bytes it returned; told by the next read()
@@ -233,6 +179,7 @@ io_status stream::judge(int result, std::string_view what) {
     return io_status::closed;
   case SSL_ERROR_SYSCALL:
     tls_->dead = true;
+    if (tls_->socket.too_many()) return fail_with_text("TLS: too many key updates without data between them");
     if (system_error == 0) return io_status::closed;
     errno = system_error;
     return fail_with_errno();
@@ -276,7 +223,10 @@ io_result stream::read_tls(char* out, std::size_t size) {
     const int result = SSL_read_ex(tls_->ssl.get(), out + filled, size - filled, &n);
     tls_->drained = result != 1;
     filled += n;
-    if (result == 1) continue;
+    if (result == 1) {
+      tls_->socket.key_updates = 0;
+      continue;
+    }
     auto status = after_our_end(judge(result, "TLS read"));
     if (status == io_status::would_block) {
       tls_->read_wants_write = SSL_want_write(tls_->ssl.get());
@@ -394,12 +344,11 @@ void stream::start_tls(SSL_CTX& context, bool accepts, bool direct) {
   tls_->accepts = accepts;
   tls_->direct = direct;
   std::unique_ptr<SSL, ssl_deleter> ssl(SSL_new(&context));
-  BIO* bio = ssl ? make_socket_bio(fd_) : nullptr;
-  if (bio == nullptr) {
+  tls_->socket.fd = fd_;
+  if (!ssl || !tls_->socket.attach(*ssl)) {
     fail_with_text("cannot start TLS: " + take_tls_error("out of memory"));
     return;
   }
-  SSL_set_bio(ssl.get(), bio, bio);
   accepts ? SSL_set_accept_state(ssl.get()) : SSL_set_connect_state(ssl.get());
   tls_->ssl = std::move(ssl);
 }

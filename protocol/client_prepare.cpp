@@ -83,7 +83,7 @@ void client_side::owe_unnamed_parse(std::unique_ptr<map_undo> undo, bool ours) {
 void client_side::owe_unnamed(reply_kind kind, std::unique_ptr<map_undo> undo, bool ours) {
   owed_reply& reply = owe(kind, ours);
   reply.epoch = c_.extras->unnamed_generation;
-  reply.undo = std::move(undo);
+  s_->owed.keep(reply, std::move(undo));
   s_->unnamed_client = c_.id;
   s_->unnamed_generation = reply.epoch;
   s_->unnamed_batch = s_->batch;
@@ -93,6 +93,10 @@ client_verdict client_side::parse_named(const frame_header& header, bytes_view r
   if (header.total() > named_parse_limit)
     return refuse_on_server(header, {error_code::prepared_statement_too_large,
                                      {std::to_string(header.total()), std::to_string(named_parse_limit)}});
+  if (too_large(header))
+    return refuse_on_server(header, {error_code::statements_too_large,
+                                     {std::to_string(c_.memory() + client_statements::overhead + header.total()),
+                                      std::to_string(c_.rules->max_client_memory)}});
   if (rest.size() < header.total()) return more();
   reader body(rest.substr(frame_header_size, header.body()));
   const bytes_view name = body.cstring();
@@ -107,6 +111,9 @@ client_verdict client_side::parse_named(const frame_header& header, bytes_view r
     return forward(header); // malformed: the server says so
   }
   if (known(name) != nullptr) return parse_name_in_use(header, name);
+  if (too_many_statements(name))
+    return refuse_on_server(header,
+                            {error_code::too_many_statements, {std::to_string(c_.rules->max_client_statements)}});
   const std::uint64_t epoch = next_parse_epoch();
   client_statement now{nullptr, epoch, c_.batch, written};
   if (written)
@@ -155,6 +162,16 @@ void client_side::close_refused() {
   owe(reply_kind::close, true);
 }
 
+/// Whether the client would have more statements than it may.
+bool client_side::too_many_statements(std::string_view name) {
+  return c_.extras && c_.extras->statements.size() >= c_.rules->max_client_statements && known(name) == nullptr;
+}
+
+/// Whether it would take more memory than it may. Asked before the message is kept.
+bool client_side::too_large(const frame_header& header) const {
+  return c_.memory() + client_statements::overhead + header.total() > c_.rules->max_client_memory;
+}
+
 /// For a message the session survives. The server is given a Parse to refuse, so that the error has its turn among the
 /// answers and ends the transaction as any other; the client sees the pooler's own words.
 void client_side::owe_refusal(const refusal& why) {
@@ -172,13 +189,13 @@ client_verdict client_side::refuse_on_server(const frame_header& header, const r
 /// their other connections hold every server would otherwise wait for ever.
 client_verdict client_side::parse_without_server(const frame_header& header, bytes_view rest) {
   if (header.body() == 0 || rest.size() == frame_header_size || rest[frame_header_size] == '\0' ||
-      header.total() > named_parse_limit)
+      header.total() > named_parse_limit || too_large(header))
     return stop(client_verdict::need_server);
   if (rest.size() < header.total()) return more();
   reader body(rest.substr(frame_header_size, header.body()));
   const bytes_view name = body.cstring();
   const bytes_view text = body.rest();
-  if (!body.ok() || known(name) != nullptr) return stop(client_verdict::need_server);
+  if (!body.ok() || known(name) != nullptr || too_many_statements(name)) return stop(client_verdict::need_server);
   const statement_ptr what = c_.rules->cache->find(text);
   if (!what || !what->verified || mentions_names(*what)) return stop(client_verdict::need_server);
   ++counts().client_parses;

@@ -151,6 +151,8 @@ private:
   client_verdict parse_named(const frame_header& header, bytes_view rest);
   client_verdict parse_name_in_use(const frame_header& header, bytes_view name);
   void close_refused();
+  bool too_many_statements(std::string_view name);
+  bool too_large(const frame_header& header) const;
   void owe_refusal(const refusal& why);
   client_verdict refuse_on_server(const frame_header& header, const refusal& why);
   client_verdict parse_without_server(const frame_header& header, bytes_view rest);

@@ -169,8 +169,7 @@ void client_side::prepare_by_sql(const statement_ptr& what) {
 
 client_statement* client_side::known(std::string_view name) {
   if (!c_.extras) return nullptr;
-  const auto found = c_.extras->statements.find(std::string(name));
-  return found == c_.extras->statements.end() ? nullptr : &found->second;
+  return c_.extras->statements.find(name);
 }
 
 /// Whether it is open what `name` means to the client: it depends on an answer that is still to come, of an earlier
@@ -213,14 +212,14 @@ void client_side::note_effects(owed_reply& reply, text_effects_ptr effects) {
 
 /// Changes what the client calls `name` and returns how to take that back.
 std::unique_ptr<map_undo> client_side::rename(std::string_view name, client_statement now) {
-  client_statements& map = c_.more().statements;
+  client_statements& all = c_.more().statements;
   auto undo = std::make_unique<map_undo>();
   undo->name.assign(name);
-  if (const auto found = map.find(undo->name); found != map.end()) undo->before = found->second;
+  if (const client_statement* before = all.find(name)) undo->before = *before;
   if (now.what)
-    map[undo->name] = std::move(now);
+    all.set(undo->name, std::move(now));
   else
-    map.erase(undo->name);
+    all.erase(undo->name);
   return undo;
 }
 
@@ -234,7 +233,7 @@ void client_side::answer_here(reply_kind kind, std::unique_ptr<map_undo> undo) {
 
 owed_reply& client_side::owe_renaming(reply_kind kind, std::unique_ptr<map_undo> undo) {
   owed_reply& reply = owe(kind);
-  reply.undo = std::move(undo);
+  s_->owed.keep(reply, std::move(undo));
   if (reply.undo) s_->owed.mark_renames(reply);
   return reply;
 }

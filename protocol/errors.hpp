@@ -58,6 +58,15 @@ enum class error_code : std::uint8_t {
   prepared_statement_too_large, // {0} bytes, {1} the limit
   names_too_long,               // {0} the limit in bytes
   message_too_long,             // {0} bytes, {1} the limit
+  too_many_logins,              // {0} the limit
+  too_many_waiting,             // {0} the pool, {1} the limit, {2} where it is set
+  too_many_waiting_at_login,    // the same
+  too_many_statements,          // {0} the limit
+  statements_too_large,         // {0} bytes, {1} the limit
+  client_memory,                // {0} bytes, {1} the limit
+  memory_refused,               // {0} memory_limit, {1} bytes in use
+  memory_shed,                  // {0} bytes the client takes, {1} memory_limit
+  memory_shed_unknown,          // the same
   // time-outs
   query_timeout,               // {0} seconds
   idle_transaction_timeout,    // {0} seconds

@@ -129,7 +129,8 @@ client_verdict client_side::without_server(const frame_header& header, bytes_vie
   case 'B':
   case 'D':
   case 'E':
-  case 'F':
+  case 'F': // half of one takes no server from others; only what is large begins before all of it is here
+    if (rest.size() < std::min(header.total(), whole_query_limit)) return more();
     return stop(client_verdict::need_server);
   default:
     return next(); // wrong_header lets no other in
@@ -180,7 +181,8 @@ client_verdict client_side::with_server(const frame_header& header, bytes_view r
 bool client_side::too_far_ahead() const {
   if (s_->owed.empty()) return false;
   return s_->stray == stray_sync::probed || s_->retry.now == batch_retry::stage::failed ||
-         s_->owed.size() >= owed_limit || to_server_.size() > in_.size() + own_bytes_limit;
+         s_->owed.size() >= owed_limit || s_->owed.kept_bytes() >= owed_bytes_limit ||
+         to_server_.size() > in_.size() + own_bytes_limit;
 }
 
 /// Like Postgres: first the type, then whether a message of that type can be so long. Postgres 14 and newer closes the

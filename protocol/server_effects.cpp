@@ -118,7 +118,7 @@ void server_side::apply_prepare(const text_effect* effect, bool ours) {
   const std::uint64_t epoch = next_parse_epoch();
   s_.statements.erase(*what);
   s_.statements.add(what).validated_at = epoch;
-  if (c_ != nullptr) c_->more().statements[effect->name] = {what, epoch};
+  if (c_ != nullptr) c_->more().statements.set(effect->name, {what, epoch});
 }
 
 void server_side::apply_deallocate(const text_effect* effect) {

@@ -126,11 +126,11 @@ void server_side::take_back(owed_reply& reply) {
     extras.unnamed_names = reply.undo->unnamed_names;
     extras.unnamed_effects = reply.undo->unnamed_effects;
   } else if (reply.undo && c_ != nullptr) {
-    client_statements& map = c_->more().statements;
+    client_statements& all = c_->more().statements;
     if (reply.undo->before.what)
-      map[reply.undo->name] = reply.undo->before;
+      all.set(reply.undo->name, reply.undo->before);
     else
-      map.erase(reply.undo->name);
+      all.erase(reply.undo->name);
   }
 }
 

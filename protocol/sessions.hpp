@@ -7,6 +7,7 @@
 #include "protocol/session_parameters.hpp"
 #include "protocol/statements.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -32,8 +33,11 @@ struct exchange_rules {
   bool share_statements = true; // transaction and statement mode: names are ours on servers
   std::size_t max_server_statements = 200;
   std::size_t max_message = std::numeric_limits<std::size_t>::max(); // bytes, of either side
-  statement_cache* cache = nullptr;                                  // the pool's; set when share_statements is
-  exchange_counts* counts = nullptr;                                 // never null once in use
+  // Of one client, where they are kept here; beyond them a Parse is refused.
+  std::size_t max_client_statements = std::numeric_limits<std::size_t>::max();
+  std::size_t max_client_memory = std::numeric_limits<std::size_t>::max(); // bytes
+  statement_cache* cache = nullptr;                                        // the pool's; set when share_statements is
+  exchange_counts* counts = nullptr;                                       // never null once in use
 };
 
 /// A simple query is looked at whole up to this size; a longer one is relayed as it comes and its tags must do.
@@ -48,6 +52,8 @@ inline constexpr std::size_t name_limit = 64 * 1024;
 inline constexpr std::size_t retry_limit = 64 * 1024;
 /// A client that sends ahead further than this waits until its server has answered: replies are remembered one by one.
 inline constexpr std::size_t owed_limit = 16 * 1024;
+/// ... or until less than this has to be kept, in names and texts of statements that an error would bring back ...
+inline constexpr std::size_t owed_bytes_limit = 4 * 1024 * 1024;
 /// ... and likewise when one read of it makes the pooler say more than this on its own, in texts prepared anew.
 inline constexpr std::size_t own_bytes_limit = 1024 * 1024;
 
@@ -85,6 +91,10 @@ struct client_session {
     if (!extras) extras = std::make_unique<client_extras>();
     return *extras;
   }
+  /// Bytes that its statements and what it has bound take.
+  std::size_t memory() const {
+    return extras ? sizeof *extras + extras->statements.bytes() + extras->unnamed.capacity() : 0;
+  }
 };
 
 // -- the server's half
@@ -118,6 +128,8 @@ struct map_undo {
   text_effects_ptr unnamed_effects;
   std::uint64_t server_unnamed_client = 0; // what the server holds if it skips the Parse
   std::uint64_t server_unnamed_generation = 0;
+
+  std::size_t size() const { return name.size() + unnamed.size(); }
 };
 
 struct owed_reply {
@@ -157,6 +169,13 @@ public:
     made.ours = ours;
     return made;
   }
+  /// Gives a reply of this queue what takes it back.
+  void keep(owed_reply& reply, std::unique_ptr<map_undo> undo) {
+    kept_bytes_ += undo ? undo->size() : 0;
+    reply.undo = std::move(undo);
+  }
+  /// At most what keep() was given for the replies that are in the queue and before them since it was last empty.
+  std::size_t kept_bytes() const { return kept_bytes_; }
   void mark_renames(owed_reply& reply) {
     renaming_ += reply.renames ? 0 : 1;
     reply.renames = true;
@@ -165,6 +184,7 @@ public:
   std::size_t renaming() const { return renaming_; }
   void pop() {
     renaming_ -= items_[head_].renames ? 1 : 0;
+    forget_kept(items_[head_]);
     items_[head_] = owed_reply{};
     if (++head_ == items_.size())
       clear();
@@ -179,15 +199,22 @@ public:
   }
   void erase(std::size_t i) {
     renaming_ -= at(i).renames ? 1 : 0;
+    forget_kept(at(i));
     items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i));
   }
   void clear() {
     items_.clear();
     head_ = 0;
     renaming_ = 0;
+    kept_bytes_ = 0;
   }
 
 private:
+  // What was taken back already counts no more, so the sum may be too high until the queue is empty.
+  void forget_kept(const owed_reply& reply) {
+    if (reply.undo) kept_bytes_ -= std::min(kept_bytes_, reply.undo->size());
+  }
+
   // A pipeline that never runs dry must not grow the storage for ever.
   void compact() {
     items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
@@ -197,6 +224,7 @@ private:
   std::vector<owed_reply> items_;
   std::size_t head_ = 0;
   std::size_t renaming_ = 0;
+  std::size_t kept_bytes_ = 0;
 };
 
 /// What has been done to a server that the next client must not see.

@@ -138,4 +138,31 @@ void server_statements::clear() {
   by_id_.clear();
 }
 
+// -- what a client calls its statements
+// ---------------------------------------------------------------------------------------------------
+
+client_statement* client_statements::find(std::string_view name) {
+  const auto found = by_name_.find(std::string(name));
+  return found == by_name_.end() ? nullptr : &found->second;
+}
+
+void client_statements::set(const std::string& name, client_statement what) {
+  what.cost = cost_of(name, (what.what ? what.what->text.size() : 0) + (what.written ? what.written->size() : 0));
+  client_statement& at = by_name_[name];
+  bytes_ += what.cost - at.cost;
+  at = std::move(what);
+}
+
+void client_statements::erase(const std::string& name) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return;
+  bytes_ -= found->second.cost;
+  by_name_.erase(found);
+}
+
+void client_statements::clear() {
+  by_name_.clear();
+  bytes_ = 0;
+}
+
 } // namespace pg_edge::protocol

@@ -93,8 +93,32 @@ struct client_statement {
   /// Its text names prepared statements, and this is how the client wrote it, with the parameter types: `what` is the
   /// text with the names that these had when it was used last. Null for the common kind.
   std::shared_ptr<const bytes> written{};
+  std::size_t cost = 0; // what it counts for in client_statements::bytes()
 };
-using client_statements = std::unordered_map<std::string, client_statement>;
+
+/// All of a client's, by name, and what they take: texts are counted as if nobody else used them.
+class client_statements {
+public:
+  using map = std::unordered_map<std::string, client_statement>;
+
+  /// What a statement takes beside its name and text.
+  static constexpr std::size_t overhead = 160;
+  static std::size_t cost_of(std::string_view name, std::size_t text) { return overhead + name.size() + text; }
+
+  /// Null: there is none of that name.
+  client_statement* find(std::string_view name);
+  void set(const std::string& name, client_statement what);
+  void erase(const std::string& name);
+  void clear();
+  map::iterator begin() { return by_name_.begin(); }
+  map::iterator end() { return by_name_.end(); }
+  std::size_t size() const { return by_name_.size(); }
+  std::size_t bytes() const { return bytes_; }
+
+private:
+  map by_name_;
+  std::size_t bytes_ = 0;
+};
 
 /// Which statements one server knows, the least recently used last.
 class server_statements {

@@ -45,12 +45,7 @@ const std::map<std::string_view, used_by_loader> loader_rows = {
 };
 
 /// Rows whose use is being built; empty when an issue is resolved.
-const std::set<std::string_view> awaited = {
-    "max_waiting_clients",
-    "max_client_statements",
-    "max_client_memory",
-    "memory_limit",
-};
+const std::set<std::string_view> awaited = {};
 
 /// The sources that act. Those that only show settings in the console do not count.
 std::string acting_sources() {

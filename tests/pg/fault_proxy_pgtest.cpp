@@ -61,7 +61,8 @@ BOOST_AUTO_TEST_CASE(single_bytes_are_segments_of_their_own) {
   const auto before = segments();
   with.proxy.set(heading::to_origin, {.in = pieces::single_bytes});
   with.client.ask("select repeat('x', 200)");
-  BOOST_TEST(segments() - before > 100U); // the kernel joins some that wait for their receiver
+  BOOST_TEST(segments() - before >
+             10U); // the kernel joins those that wait for their receiver; as they are it is one or two
 }
 
 BOOST_AUTO_TEST_CASE(delay_and_bandwidth_take_their_time) {

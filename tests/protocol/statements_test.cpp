@@ -96,4 +96,29 @@ BOOST_AUTO_TEST_CASE(epochs_rise) {
   BOOST_TEST(next_parse_epoch() > one);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_clients_statements_take_is_known) {
+  statement_cache cache;
+  client_statements all;
+  const statement_ptr small = cache.intern(text_of("SELECT 1"));
+  const statement_ptr large = cache.intern(text_of("SELECT '" + std::string(1000, 'x') + "'"));
+  all.set("a", {small});
+  const std::size_t of_a = all.bytes();
+  BOOST_TEST(of_a == client_statements::cost_of("a", small->text.size()));
+  all.set("bb", {large});
+  BOOST_TEST(all.bytes() == of_a + client_statements::cost_of("bb", large->text.size()));
+  all.set("a", {large});
+  all.set("a", {small}); // in place of the other
+  all.erase("bb");
+  all.erase("never there");
+  BOOST_TEST(all.bytes() == of_a);
+  BOOST_TEST(all.find("bb") == nullptr);
+  all.find("a")->what = large; // what it is made of may change: what it counts for goes with it
+  all.erase("a");
+  BOOST_TEST(all.bytes() == 0u);
+  all.set("a", {small});
+  all.clear();
+  BOOST_TEST(all.bytes() == 0u);
+  BOOST_TEST(all.size() == 0u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -30,6 +30,10 @@ std::string tenant_of(const pool_row& pool) {
 world::world(unsigned seed) : server({postgres_settings, 300}), behind(server.port(), seed) {
   for (const pool_row& pool : pools)
     server.query(std::string("create user soak_") + pool.name + " password '" + password + "'");
+  test::run({postgres::program("pgbench"), "-i", "-q", "-h", "127.0.0.1", "-p", std::to_string(server.port()), "-U",
+             "postgres", "app"});
+  for (const char* table : {"accounts", "branches", "tellers", "history"})
+    server.query("grant all on pgbench_" + std::string(table) + " to public", "app");
   server.query("create table churned (tag text); grant all on churned to public; alter table churned owner to "
                "soak_trans");
   rows = std::make_unique<ledger>(server, "soak_rows");
