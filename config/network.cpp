@@ -19,6 +19,7 @@ void clear_behind(ip_address& address, int prefix) {
 } // namespace
 
 std::optional<ip_address> parse_address(std::string_view text) {
+  if (text.find('/') != std::string_view::npos) return std::nullopt; // a network, not the name of an interface
   text = text.substr(0, text.find('%'));
   if (text.find('\0') != std::string_view::npos) return std::nullopt; // inet_pton would stop there
   const std::string zero_terminated{text};

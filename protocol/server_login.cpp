@@ -74,6 +74,7 @@ server_login::step server_login::message(char type, bytes_view body) {
     return authentication(body);
   case 'E':
     error_body_.assign(body);
+    if (error_field(body, 'M').empty()) return fail("the server refused the login without a reason");
     return fail(std::string(error_field(body, 'M')));
   case 'N':
   case 'v':

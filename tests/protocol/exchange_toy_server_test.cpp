@@ -504,6 +504,7 @@ std::optional<std::string> toy_server::run(const std::string& sql, const std::ve
     return verb == "create" ? "CREATE TABLE" : verb == "alter" ? "ALTER TABLE" : "DROP TABLE";
   }
   if (verb == "insert") return "INSERT 0 1";
+  if (verb == "copy" && words.size() < 3) throw toy_error{"42601", "syntax error at end of input"};
   if (verb == "copy" && words.at(2) == "to") {
     send('H', std::string_view("\0\0\1\0\0", 5));
     send('d', "row 1");
