@@ -42,15 +42,16 @@ world::world(unsigned seed) : server({postgres_settings, 300}), behind(server.po
 }
 
 std::string world::toml(bool small) const {
-  std::string text = "[pg_edge]\nlisten_addr = \"127.0.0.1\"\nlisten_port = {port}\nunix_socket_dir = \"\"\n"
-                     "reactors = 2\nauth_type = \"trust\"\nadmin_users = [\"trust_user\"]\nmax_client_conn = 2000\n"
-                     "tcp_keepidle = 2\ntcp_keepintvl = 1\ntcp_keepcnt = 3\ntcp_user_timeout = 4000\n"
-                     "server_connect_timeout = 5\nserver_login_retry = 1\nquery_wait_timeout = 60\n"
-                     "cancel_wait_timeout = 5\nserver_idle_timeout = 20\nserver_lifetime = 30\n"
-                     "client_login_timeout = 15\nserver_check_query = \"select 1\"\nserver_check_delay = 5\n"
-                     "client_tls_sslmode = \"allow\"\nclient_tls_cert_file = \"{cert}\"\n"
-                     "client_tls_key_file = \"{key}\"\nlog_connections = false\nlog_disconnections = false\n"
-                     "log_pooler_errors = false\n";
+  std::string text =
+      "[pg_edge]\nlisten_addr = \"127.0.0.1\"\nlisten_port = {port}\nunix_socket_dir = \"\"\n"
+      "reactors = 2\nauth_type = \"trust\"\nadmin_users = [\"trust_user\"]\nmax_client_conn = 2000\n"
+      "tcp_keepidle = 2\ntcp_keepintvl = 1\ntcp_keepcnt = 3\ntcp_user_timeout = 4000\n"
+      "server_connect_timeout = 5\nserver_login_retry = 1\nquery_wait_timeout = 60\nquery_wait_notify = 0\n"
+      "cancel_wait_timeout = 5\nserver_idle_timeout = 20\nserver_lifetime = 30\n"
+      "client_login_timeout = 15\nserver_check_query = \"select 1\"\nserver_check_delay = 5\n"
+      "client_tls_sslmode = \"allow\"\nclient_tls_cert_file = \"{cert}\"\n"
+      "client_tls_key_file = \"{key}\"\nlog_connections = false\nlog_disconnections = false\n"
+      "log_pooler_errors = false\n";
   for (const pool_row& pool : pools) {
     const std::string tenant = tenant_of(pool);
     const std::string prefix = tenant.empty() ? "[" : "[tenants." + tenant + ".";
