@@ -158,26 +158,14 @@ bool pool_gates::database_paused(const std::string& tenant, const std::string& d
   return said_of({tenant, {}}).paused || said_of({tenant, database}).paused;
 }
 
-std::size_t pool_gates::servers(const pool_scope& scope) const {
+std::size_t pool_gates::count(const pool_scope& scope, bool stale_only) const {
   const std::lock_guard lock(mutex_);
   std::size_t count = 0;
   for (const auto& [which, gate] : gates_) {
     if (!scope.contains(which.first, which.second)) continue;
     const std::lock_guard gate_lock(gate->mutex_);
     for (const auto& [generation, some] : gate->servers_)
-      count += some;
-  }
-  return count;
-}
-
-std::size_t pool_gates::stale_servers(const pool_scope& scope) const {
-  const std::lock_guard lock(mutex_);
-  std::size_t count = 0;
-  for (const auto& [which, gate] : gates_) {
-    if (!scope.contains(which.first, which.second)) continue;
-    const std::lock_guard gate_lock(gate->mutex_);
-    for (const auto& [generation, some] : gate->servers_)
-      if (generation < gate->generation_) count += some;
+      if (!stale_only || generation < gate->generation_) count += some;
   }
   return count;
 }

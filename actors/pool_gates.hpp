@@ -101,8 +101,8 @@ public:
   /// The database or its tenant is, whatever the node is: what SHOW DATABASES shows.
   bool database_paused(const std::string& tenant, const std::string& database) const;
   /// Servers of the scope, and those of them that are stale.
-  std::size_t servers(const pool_scope& scope) const;
-  std::size_t stale_servers(const pool_scope& scope) const;
+  std::size_t servers(const pool_scope& scope) const { return count(scope, false); }
+  std::size_t stale_servers(const pool_scope& scope) const { return count(scope, true); }
   /// Databases that are paused or disabled by name.
   std::vector<std::pair<std::string, std::string>> named() const;
 
@@ -115,6 +115,7 @@ private:
   words& words_of(const pool_scope& scope);
   words said_of(const pool_scope& scope) const;
   bool paused_now(const key& which) const;
+  std::size_t count(const pool_scope& scope, bool stale_only) const;
   void update();
 
   std::atomic<bool> node_paused_{false};

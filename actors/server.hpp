@@ -122,6 +122,8 @@ public:
   std::chrono::system_clock::time_point connect_time() const { return connect_time_; }
   std::string tls_info() const;
   std::pair<socket_address, socket_address> addresses() const; // peer, local
+  /// What cancels its query; nobody waits for that, and it takes no place among the cancels of clients.
+  struct cancel_order cancelling_order();
   /// RECONNECT, changed settings: it closes when it is next released.
   void want_reconnect() {
     reconnect_wanted = true;
@@ -185,7 +187,6 @@ private:
   void while_closing();
   bool cancel_again(clock::time_point now);
   void cancel_orphan();
-  struct cancel_order own_cancel();
   void set_step(server_step now) { step_ = now; }
   void note_cancel_sent(bool sent);
   /// A line of the log about this server.

@@ -90,7 +90,7 @@ bool server::cancel_again(clock::time_point now) {
   ending_->cancel_at = now + cancel_pauses[std::min(++ending_->cancels, last)];
   log_own(level::debug, log_event::cancel_forwarded, field("pid", process_id_), field("again", ending_->cancels));
   cancel_begins();
-  ending_->canceller = spawn_pinned<canceller>(home(), own_cancel());
+  ending_->canceller = spawn_pinned<canceller>(home(), cancelling_order());
   return true;
 }
 
@@ -132,11 +132,10 @@ void server::cancel_orphan() {
   const bool cancellable = process_id_ != 0 && !plan_.replication;
   if (step_ == server_step::closing || !silent || !cancellable || session_.owed.empty()) return;
   log_own(level::debug, log_event::cancel_forwarded, field("pid", process_id_), field("lost", true));
-  spawn_pinned<canceller>(home(), own_cancel());
+  spawn_pinned<canceller>(home(), cancelling_order());
 }
 
-/// Nobody waits for it, and it takes no place among the cancels of clients.
-cancel_order server::own_cancel() {
+cancel_order server::cancelling_order() {
   cancel_order order;
   order.address = address_;
   order.process_id = process_id_;

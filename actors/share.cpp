@@ -466,12 +466,7 @@ void share::on_cancel_over() {
 }
 
 void share::open_cancel(server& target, const caf::actor& requester, bool counted) {
-  cancel_order order;
-  order.address = target.address();
-  order.process_id = target.process_id();
-  order.secret = target.cancel_secret();
-  order.limit = pool_->settings()->cancel_wait_timeout;
-  order.server = caf::actor_cast<caf::actor>(&target);
+  cancel_order order = target.cancelling_order();
   order.requester = requester;
   if (counted) order.share = caf::actor_cast<caf::actor>(this);
   log(level::debug, log_event::cancel_forwarded,

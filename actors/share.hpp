@@ -136,7 +136,11 @@ private:
   // -- share_control.cpp
   void on_control(const control_pools& message);
   void obey_gate();
-  void close_idle(const std::string& why);
+  template <class Which>
+  void close_idle(const std::string& why, Which which);
+  void close_idle(const std::string& why) {
+    close_idle(why, [](const class server&) { return true; });
+  }
   void replace_stale();
   void kill_everybody();
   void kill_client(std::uint64_t id);
@@ -229,5 +233,13 @@ private:
   timer tick_;
   bool tick_is_quiet_ = false;
 };
+
+/// Those idle servers for which `which` holds.
+template <class Which>
+void share::close_idle(const std::string& why, Which which) {
+  const std::deque<class server*> idle = idle_; // close() takes them out
+  for (class server* what : idle)
+    if (which(*what)) close(*what, why);
+}
 
 } // namespace pg_edge::actors

@@ -47,12 +47,6 @@ void share::obey_gate() {
   if (paused_) close_idle("its database is paused");
 }
 
-void share::close_idle(const std::string& why) {
-  const std::deque<server*> idle = idle_;
-  for (server* what : idle)
-    close(*what, why);
-}
-
 // -- RECONNECT
 // -------------------------------------------------------------------------------------------------------------
 
@@ -61,9 +55,7 @@ void share::close_idle(const std::string& why) {
 void share::replace_stale() {
   for (const auto& [what, entry] : servers_)
     if (!entry.arriving && what->stale()) what->want_reconnect();
-  const std::deque<server*> idle = idle_;
-  for (server* what : idle)
-    if (what->reconnect_wanted) close(*what, "reconnect");
+  close_idle("reconnect", [](const server& what) { return what.reconnect_wanted; });
   end_interrupted_sessions();
 }
 

@@ -180,9 +180,7 @@ void share::replace_servers(const std::string& why, clock::time_point made_befor
   for (auto& [what, entry] : servers_)
     if (entry.state != server_state::opening && !entry.arriving && what->connected_at() < made_before)
       what->want_reconnect();
-  const std::deque<server*> idle = idle_;
-  for (server* what : idle)
-    if (what->connected_at() < made_before) close(*what, why);
+  close_idle(why, [&](const server& what) { return what.connected_at() < made_before; });
 }
 
 // -- refusing

@@ -30,15 +30,7 @@ int backends(const std::string& database = "app") {
 /// A cell of the console: of the first row whose column `key` is `is`.
 std::string cell(pq& console, const std::string& command, const std::string& key, const std::string& is,
                  const std::string& column) {
-  const pq_result table = console.exec(command);
-  const auto index = [&](const std::string& name) {
-    for (int i = 0; i < table.columns(); ++i)
-      if (table.column_name(i) == name) return i;
-    throw test_failure(command + " has no column " + name);
-  };
-  for (int row = 0; row < table.rows(); ++row)
-    if (table.value(row, index(key)) == is) return table.value(row, index(column));
-  return "no such row";
+  return console.exec(command).cell(key, is, column);
 }
 
 struct one_node {

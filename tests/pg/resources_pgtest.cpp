@@ -36,17 +36,6 @@ void limit_process(pid_t pid, decltype(RLIMIT_AS) what, rlim_t soft) {
   if (::prlimit(pid, what, &now, nullptr) != 0) throw test_failure("prlimit");
 }
 
-milliseconds processor_time(pid_t pid) {
-  const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-  std::istringstream fields(stat.substr(stat.rfind(')') + 2));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i)
-    fields >> skipped;
-  long user = 0, system = 0;
-  fields >> user >> system;
-  return milliseconds((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
-}
-
 const std::string console_user = "admin_users = \"trust_user\"\n";
 
 } // namespace

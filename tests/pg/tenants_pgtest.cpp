@@ -71,16 +71,7 @@ void reload(pg_edge_process& node, const std::string& toml) {
 /// A cell of the console: of the row whose column `key` is `is`.
 std::string shown(const pg_edge_process& node, const std::string& command, const std::string& key,
                   const std::string& is, const std::string& column) {
-  pq console(node.conninfo("password_user", "pgbouncer"));
-  const pq_result table = console.exec(command);
-  const auto index = [&](const std::string& name) {
-    for (int i = 0; i < table.columns(); ++i)
-      if (table.column_name(i) == name) return i;
-    throw test_failure(command + " has no column " + name);
-  };
-  for (int row = 0; row < table.rows(); ++row)
-    if (table.value(row, index(key)) == is) return table.value(row, index(column));
-  return "no row";
+  return pq(node.conninfo("password_user", "pgbouncer")).exec(command).cell(key, is, column);
 }
 
 const char* const tls_settings = "client_tls_sslmode = \"allow\"\nclient_tls_cert_file = \"{cert}\"\n"

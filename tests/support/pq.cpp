@@ -33,6 +33,17 @@ bool pq_result::ok() const {
   return handle_ != nullptr && now != PGRES_FATAL_ERROR && now != PGRES_BAD_RESPONSE && now != PGRES_PIPELINE_ABORTED;
 }
 
+std::string pq_result::cell(const std::string& key, const std::string& is, const std::string& column) const {
+  const auto index = [&](const std::string& name) {
+    for (int i = 0; i < columns(); ++i)
+      if (column_name(i) == name) return i;
+    throw test_failure("the result has no column " + name);
+  };
+  for (int row = 0; row < rows(); ++row)
+    if (value(row, index(key)) == is) return value(row, index(column));
+  return "no such row";
+}
+
 std::string pq_result::value(int row, int column) const {
   if (row >= rows() || column >= columns())
     throw test_failure("no row " + std::to_string(row) + " or column " + std::to_string(column) + " in a result of " +

@@ -35,6 +35,9 @@ public:
   std::string column_name(int column) const { return PQfname(raw(), column); }
   /// Throws test_failure when there is no such row or column; NULL is an empty string, see is_null.
   std::string value(int row = 0, int column = 0) const;
+  /// Of the first row whose column `key` is `is`, "no such row" if there is none; columns by name. Throws test_failure
+  /// when there is no such column.
+  std::string cell(const std::string& key, const std::string& is, const std::string& column) const;
   bool is_null(int row = 0, int column = 0) const { return PQgetisnull(raw(), row, column) == 1; }
   std::string tag() const { return PQcmdStatus(raw()); }
   std::string sqlstate() const;

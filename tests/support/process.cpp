@@ -320,6 +320,17 @@ bool wait_for(const std::function<bool()>& predicate, milliseconds limit) {
   }
 }
 
+milliseconds processor_time(pid_t pid) {
+  const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+  std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+  std::string skipped;
+  for (int i = 0; i < 11; ++i)
+    fields >> skipped;
+  long user = 0, system = 0;
+  fields >> user >> system;
+  return milliseconds((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
+}
+
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;

@@ -86,6 +86,9 @@ run_result run(const std::vector<std::string>& argv, milliseconds limit = millis
 /// Processes whose parent, or parent's parent and so on, is the given one.
 std::vector<pid_t> descendants(pid_t parent);
 
+/// What the process has spent of processors so far, user and system.
+milliseconds processor_time(pid_t pid);
+
 /// A TCP port on 127.0.0.1 nobody listens on, outside the range the kernel gives to outgoing connections.
 std::uint16_t free_port();
 

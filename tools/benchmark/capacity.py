@@ -2,11 +2,10 @@
 others, so that the pooler is what is short."""
 
 import os
-import subprocess
 
 from machine import Server, free_port
 from poolers import Setup, newer_pgbouncer
-from report import print_row, summary
+from report import alternating, show
 from workloads import load_generator
 
 rows = [("SELECT 1 simple", "simple", 16), ("SELECT 1 extended", "extended", 16), ("SELECT 1 prepared", "prepared", 16),
@@ -24,8 +23,7 @@ def run(chosen, folder, rivals):
                 continue
             measured = measure(chosen, Setup(folder, port, pool_size=20 if clients < 1000 else 60, core=0), rivals,
                                kind, clients)
-            print_row(name, [one.name for one in rivals], measured, "pgbouncer")
-            results[name] = {who: summary(rounds) | {"rounds": rounds} for who, rounds in measured.items()}
+            results[name] = show(name, rivals, measured)
     return results
 
 
@@ -36,10 +34,9 @@ def other_cores():
 def measure(chosen, setup, rivals, kind, clients):
     measured = {}
     able = [one for one in rivals if not (kind == "prepared" and one.name == "pgbouncer" and not newer_pgbouncer())]
-    for number in range(chosen.rounds):
-        for pooler in able if number % 2 == 0 else reversed(able):
-            with pooler.start(setup) as running:
-                measured.setdefault(pooler.name, []).append(one_round(chosen, running, kind, clients))
+    for pooler in alternating(chosen.rounds, able):
+        with pooler.start(setup) as running:
+            measured.setdefault(pooler.name, []).append(one_round(chosen, running, kind, clients))
     return measured
 
 

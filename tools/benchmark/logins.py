@@ -3,7 +3,7 @@ handshakes are what is measured."""
 
 from machine import Server, free_port
 from poolers import Setup
-from report import print_row, summary
+from report import alternating, show
 from workloads import load_generator
 
 rows = [("logins with trust", "trust", "plain"), ("logins with SCRAM", "scram-sha-256", "plain"),
@@ -22,12 +22,10 @@ def run(chosen, folder, rivals):
             setup = Setup(folder, port, auth=auth, tls=how == "tls", reactors=chosen.reactors)
             measured = {}
             able = [one for one in rivals if one.name != "odyssey" or auth == "trust"]
-            for number in range(chosen.rounds):
-                for pooler in able if number % 2 == 0 else reversed(able):
-                    with pooler.start(setup) as running:
-                        measured.setdefault(pooler.name, []).append(one_round(chosen, running, how))
-            print_row(name, [one.name for one in rivals], measured, "pgbouncer")
-            results[name] = {who: summary(rounds) | {"rounds": rounds} for who, rounds in measured.items()}
+            for pooler in alternating(chosen.rounds, able):
+                with pooler.start(setup) as running:
+                    measured.setdefault(pooler.name, []).append(one_round(chosen, running, how))
+            results[name] = show(name, rivals, measured)
     return results
 
 

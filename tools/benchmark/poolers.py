@@ -9,17 +9,13 @@ from machine import Server, as_server_user, free_port
 user, database, password = "bench", "bench", "bench"
 
 
-def shared_paths(folder):
-    return {"folder": folder, "cert": folder / "server.crt", "key": folder / "server.key"}
-
-
 class Setup:
     """One experiment's wishes, the same for every pooler."""
 
     def __init__(self, folder, server_port, *, pool_size=20, auth="trust", tls=False, reactors=1, databases=1,
-                 core=None, backend="auto"):
+                 core=None):
         self.folder, self.server_port, self.pool_size, self.auth = folder, server_port, pool_size, auth
-        self.tls, self.reactors, self.databases, self.core, self.backend = tls, reactors, databases, core, backend
+        self.tls, self.reactors, self.databases, self.core = tls, reactors, databases, core
 
     def database_names(self):
         return [database] if self.databases == 1 else [f"bench{i}" for i in range(self.databases)]

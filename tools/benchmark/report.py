@@ -7,6 +7,18 @@ shown = [("tps", "transactions/s", 0), ("p50", "p50 us", 0), ("p99", "p99 us", 0
          ("cpu_us", "CPU us", 1), ("user_us", "user us", 1), ("switches", "switches", 2), ("calls", "system calls", 1)]
 
 
+def alternating(count, items):
+    """Each item once a round: forwards in one round, backwards in the next, so that none always comes first."""
+    for number in range(count):
+        yield from items if number % 2 == 0 else reversed(items)
+
+
+def show(name, rivals, measured):
+    """Prints a workload's row and returns what the JSON file keeps of it."""
+    print_row(name, [one.name for one in rivals], measured, "pgbouncer")
+    return {who: summary(rounds) | {"rounds": rounds} for who, rounds in measured.items()}
+
+
 def summary(rounds):
     """{figure: {median, low, high}} of one pooler's rounds."""
     result = {}

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from poolers import Direct, Setup, newer_pgbouncer
 from postgres import Postgres
-from report import print_row, summary
+from report import alternating, show
 from workloads import run_round, system_calls_each, workloads
 
 
@@ -17,8 +17,7 @@ def run(chosen, folder, rivals):
             if chosen.only not in workload.name:
                 continue
             measured = measure(chosen, folder, rivals, postgres, workload)
-            print_row(workload.name, [one.name for one in rivals], measured, "pgbouncer")
-            results[workload.name] = {name: summary(rounds) | {"rounds": rounds} for name, rounds in measured.items()}
+            results[workload.name] = show(workload.name, rivals, measured)
     return results
 
 
@@ -33,9 +32,8 @@ def measure(chosen, folder, rivals, postgres, workload):
     measured = {}
     with ExitStack() as running:
         started = [(one.name, running.enter_context(one.start(setup))) for one in rivals if able(one, workload)]
-        for number in range(chosen.rounds):
-            for name, pooler in started if number % 2 == 0 else reversed(started):
-                measured.setdefault(name, []).append(run_round(workload, pooler, max(1, round(chosen.seconds))))
+        for name, pooler in alternating(chosen.rounds, started):
+            measured.setdefault(name, []).append(run_round(workload, pooler, max(1, round(chosen.seconds))))
         for name, pooler in started:
             measured[name][0]["calls"] = system_calls_each(workload, pooler)
     return measured
