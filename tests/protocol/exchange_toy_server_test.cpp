@@ -183,8 +183,10 @@ void toy_server::message(char type, std::string_view body) {
       return ready();
     case 'H':
       return flush();
-    case 'F':
+    case 'F': // a transaction's end, where none was begun
+      if (status_ == 'E') throw toy_error{"25P02", "current transaction is aborted"};
       send('V', std::string_view("\0\0\0\1v", 5));
+      if (status_ == 'I') commit();
       return ready();
     case 'd':
     case 'c':
