@@ -3,6 +3,7 @@
 #include "actors/actor_stats.hpp"
 #include "actors/console_commands.hpp"
 #include "actors/console_control.hpp"
+#include "actors/gatherer.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/messages.hpp"
 
@@ -16,17 +17,14 @@ namespace {
 using protocol::console_wish;
 using protocol::error_code;
 
-using stats_tick_atom = caf::atom_constant<caf::atom("stats")>;
 using control_look_atom = caf::atom_constant<caf::atom("control")>;
-using inner_console = console_actor::extend<caf::reacts_to<stats_tick_atom>, caf::reacts_to<control_look_atom>>;
+using inner_console = console_actor::extend<caf::reacts_to<control_look_atom>>;
 
 /// How often somebody who waits for servers to close is looked after.
 constexpr std::chrono::milliseconds control_look{20};
 
 /// A reload may wait for certificates and lists of users on slow disks.
 constexpr std::chrono::seconds reload_patience{60};
-/// Without a period there is nothing to average over, but a reload may bring one.
-constexpr std::chrono::seconds period_look{60};
 
 constexpr std::string_view suspend_reason = "SUSPEND is not supported: it holds connections still while another "
                                             "process takes them over, which pg_edge does not "
@@ -42,10 +40,10 @@ std::string text_of(const console_command& command) {
 
 } // namespace
 
-// A query is a run over its statements, a question to the tree a gathering. Both wait for answers, so they are kept
-// alive by the functions that the answers call.
+// A query is a run over its statements. It waits for answers, so it is kept alive by the functions that the answers
+// call.
 //
-//   console_query -> next statement -> (gather: tenants -> stewards -> shares) -> rows -> next ... -> console_reply
+//   console_query -> next statement -> (gatherer) -> rows -> next ... -> console_reply
 //                                  '-> an error: the statements behind it are left out
 
 class console_state {
@@ -53,8 +51,8 @@ public:
   static inline const char* name = "console";
 
   console_state(inner_console::pointer self, node_context& node)
-      : self_(self), node_(node), ledger_(node.started), control_(node, [this](std::function<void()> then) {
-          gather(console_need::counts, [this, then = std::move(then)](console_view&) {
+      : self_(self), node_(node), control_(node, [this](std::function<void()> then) {
+          gather(console_need::counts, [this, then = std::move(then)](const console_view&) {
             then();
             look_later();
           });
@@ -69,8 +67,8 @@ public:
   void look();
   void end_clients_with(const end_clients& message);
   void begin(const console_query& query);
-  void tick();
-  void arm_tick();
+  console_client_list list_clients() const;
+  caf::typed_response_promise<console_order_done> obey(const console_order& order);
 
 private:
   struct run {
@@ -80,17 +78,6 @@ private:
     protocol::bytes out;
   };
   using run_ptr = std::shared_ptr<run>;
-
-  struct gathering {
-    take_snapshot what;
-    std::size_t pending = 0;
-    console_view view;
-    std::vector<stats_ledger::sample> samples;
-    std::vector<caf::actor_id> listed;
-    bool complete = true;
-    std::function<void(console_view&)> done;
-  };
-  using gathering_ptr = std::shared_ptr<gathering>;
 
   void go_on(const run_ptr& now);
   void fail(const run_ptr& now, const protocol::bytes& error);
@@ -104,18 +91,11 @@ private:
   void control(const run_ptr& now, const console_match& what);
   void look_later();
 
-  console_view view_now() const;
-  void gather(console_need need, std::function<void(console_view&)> done);
-  void ask_share(const gathering_ptr& all, const caf::actor& share);
-  void one_less(const gathering_ptr& all);
-  /// Asks one actor; `answer` gets the answer, and whoever does not answer leaves the gathering incomplete.
-  template <class Answer, class Handle, class Message>
-  void ask(const gathering_ptr& all, const Handle& whom, Message message, std::function<void(Answer&)> answer);
+  void gather(console_need need, std::function<void(const console_view&)> done);
 
   actor_stats::alive_token alive_{actor_kind::console};
   inner_console::pointer self_;
   node_context& node_;
-  stats_ledger ledger_;
   std::map<caf::actor_addr, caf::actor> clients_;
   console_control control_;
   bool looks_ = false; // control_look_atom is on its way
@@ -132,6 +112,13 @@ void console_state::add_client(const caf::actor& who) {
 void console_state::end_clients_with(const end_clients& message) {
   for (const auto& [address, who] : clients_)
     caf::anon_send(who, end_client{message.error, message.at_transaction_end});
+}
+
+console_client_list console_state::list_clients() const {
+  console_client_list result;
+  for (const auto& [address, who] : clients_)
+    result.clients.push_back(who);
+  return result;
 }
 
 // -- a query
@@ -201,7 +188,7 @@ void console_state::describe(const run_ptr& now, const console_match& what) {
 
 /// The text of the statement is alive as long as the run; the command as long as the program.
 void console_state::show(const run_ptr& now, const console_match& what) {
-  gather(what.command->need, [this, now, command = what.command](console_view& view) {
+  gather(what.command->need, [this, now, command = what.command](const console_view& view) {
     const protocol::console_question& question = now->query.question;
     const console_rows rows = command->rows(view);
     if (const std::string fault = protocol::format_fault(command->columns.size(), question.formats); !fault.empty())
@@ -274,7 +261,7 @@ void console_state::shut_down(const run_ptr& now, const console_match& what) {
 }
 
 void console_state::control(const run_ptr& now, const console_match& what) {
-  gather(what.command->need, [this, now, what](console_view& view) {
+  gather(what.command->need, [this, now, what](const console_view& view) {
     const console_control::command order{what.command->act, what.arguments, now->query.client, now->query.user};
     control_.run(order, view, [this, now, tag = text_of(*what.command)](const protocol::bytes& error) {
       if (!error.empty()) return fail(now, error);
@@ -282,6 +269,20 @@ void console_state::control(const run_ptr& now, const console_match& what) {
     });
     look_later();
   });
+}
+
+/// As control(), for the admin API. Who waits for the answer is taken for the client.
+caf::typed_response_promise<console_order_done> console_state::obey(const console_order& order) {
+  auto promise = self_->make_response_promise<console_order_done>();
+  const console_control::command what{order.act, order.arguments, caf::actor_cast<caf::actor>(self_->current_sender()),
+                                      order.by};
+  const console_need need = order.act == console_act::kill_client ? console_need::clients : console_need::counts;
+  gather(need, [this, what, promise](const console_view& view) mutable {
+    control_.run(what, view,
+                 [promise](const protocol::bytes& error) mutable { promise.deliver(console_order_done{error}); });
+    look_later();
+  });
+  return promise;
 }
 
 void console_state::look() {
@@ -296,93 +297,19 @@ void console_state::look_later() {
   self_->delayed_send(self_, control_look, control_look_atom::value);
 }
 
-// -- gathering
-// --------------------------------------------------------------------------------------------------------------
+// -- views
+// ------------------------------------------------------------------------------------------------------------------
 
-console_view console_state::view_now() const {
-  console_view view;
-  view.settings = node_.settings()->values;
-  view.console_client_count = clients_.size();
-  view.clients = node_.clients.load(std::memory_order_relaxed);
-  view.draining = node_.draining.load(std::memory_order_relaxed);
-  for (const auto& one : node_.reactors)
-    view.reactors.push_back(one->read_counters());
-  view.gates = &node_.gates;
-  view.stats = &ledger_;
-  view.now = stats_ledger::clock::now();
-  return view;
-}
-
-template <class Answer, class Handle, class Message>
-void console_state::ask(const gathering_ptr& all, const Handle& whom, Message message,
-                        std::function<void(Answer&)> answer) {
-  ++all->pending;
-  self_->request(whom, console_patience, std::move(message))
-      .then(
-          [this, all, answer = std::move(answer)](Answer& got) {
-            answer(got);
-            one_less(all);
-          },
-          [this, all](const caf::error&) {
-            all->complete = false;
-            one_less(all);
-          });
-}
-
-void console_state::ask_share(const gathering_ptr& all, const caf::actor& share) {
-  all->listed.push_back(share.id());
-  ask<share_snapshot>(all, share, all->what, [all, id = share.id()](share_snapshot& got) {
-    all->samples.push_back({id, {got.pool->name.tenant, got.pool->name.database}, got.counts});
-    all->view.shares.push_back(std::move(got));
-  });
-}
-
-void console_state::gather(console_need need, std::function<void(console_view&)> done) {
-  const auto all = std::make_shared<gathering>();
-  all->what = {need == console_need::clients, need == console_need::servers};
-  all->done = std::move(done);
-  all->pending = 1; // this function
-  if (need != console_need::nothing)
-    ask<tenant_list>(all, node_.tenants, list_tenants{}, [this, all](tenant_list& got) {
-      for (const tenant_actor& tenant : got.tenants)
-        ask<steward_list>(all, tenant, list_stewards{}, [this, all](steward_list& some) {
-          for (const steward_actor& steward : some.stewards)
-            ask<share_list>(all, steward, list_shares{}, [this, all](share_list& shares) {
-              for (const caf::actor& share : shares.shares)
-                ask_share(all, share);
+void console_state::gather(console_need need, std::function<void(const console_view&)> done) {
+  self_->request(node_.gatherer, view_patience, gather_view{need})
+      .then([done](const gathered_view& got) { done(*got.view); },
+            [this, done](const caf::error&) {
+              console_view bare;
+              look_at_node(bare, node_);
+              bare.complete = false;
+              bare.stats = std::make_shared<stats_ledger>(node_.started);
+              done(bare);
             });
-        });
-    });
-  if (need == console_need::clients)
-    for (const auto& [address, who] : clients_)
-      ask<client_row>(all, who, take_snapshot{},
-                      [all](client_row& got) { all->view.console_clients.push_back(std::move(got)); });
-  // What no part of the tree was asked for is not known to be complete.
-  if (need == console_need::nothing) all->complete = false;
-  one_less(all);
-}
-
-void console_state::one_less(const gathering_ptr& all) {
-  if (--all->pending > 0) return;
-  ledger_.note(all->samples, all->listed, all->complete);
-  console_view view = view_now();
-  view.shares = std::move(all->view.shares);
-  view.console_clients = std::move(all->view.console_clients);
-  const auto done = std::move(all->done); // it may hold what holds it
-  done(view);
-}
-
-// -- the periods of statistics
-// ------------------------------------------------------------------------------------------------
-
-void console_state::tick() {
-  gather(console_need::counts, [this](console_view& view) { ledger_.tick(view.now); });
-  arm_tick();
-}
-
-void console_state::arm_tick() {
-  const config::duration period = node_.settings()->values->stats_period;
-  self_->delayed_send(self_, period.count() > 0 ? period : config::duration(period_look), stats_tick_atom::value);
 }
 
 // -- the actor
@@ -399,7 +326,6 @@ inner_console::behavior_type console(inner_console::stateful_pointer<console_hol
   self->state.inner = std::make_unique<console_state>(self, *node);
   console_state* state = self->state.inner.get();
   self->set_down_handler([state](const caf::down_msg& message) { state->remove_client(message.source); });
-  state->arm_tick();
   const auto counted = [] { actor_stats::handled(actor_kind::console, 1); };
   return {
       [state, counted](const console_joined& message) {
@@ -418,11 +344,15 @@ inner_console::behavior_type console(inner_console::stateful_pointer<console_hol
         counted();
         state->cancel(message.client.address());
       },
-      [state](control_look_atom) { state->look(); },
-      [state, counted](stats_tick_atom) {
+      [state, counted](const list_console_clients&) {
         counted();
-        state->tick();
+        return state->list_clients();
       },
+      [state, counted](const console_order& message) {
+        counted();
+        return state->obey(message);
+      },
+      [state](control_look_atom) { state->look(); },
   };
 }
 

@@ -2,36 +2,18 @@
 // HELP, the checks and the descriptions that drivers ask for follow from the rows.
 #pragma once
 
-#include "actors/console_stats.hpp"
 #include "actors/messages.hpp"
-#include "actors/pool_gates.hpp"
-#include "actors/reactor.hpp"
-#include "config/settings.hpp"
+#include "actors/node_view.hpp"
 #include "protocol/console_result.hpp"
 #include "protocol/console_statement.hpp"
 
-#include <memory>
 #include <span>
 #include <vector>
 
 namespace pg_edge::actors {
 
-/// Everything a SHOW may show, gathered at one moment.
-struct console_view {
-  std::shared_ptr<const config::settings> settings;
-  std::vector<share_snapshot> shares;
-  std::vector<client_row> console_clients; // only if the command needs clients
-  std::size_t console_client_count = 0;
-  std::int64_t clients = 0; // connected, logins under way included
-  bool draining = false;
-  std::vector<reactor_counters> reactors;
-  const pool_gates* gates = nullptr; // null: nothing is paused or disabled
-  const stats_ledger* stats = nullptr;
-  stats_ledger::clock::time_point now{};
-};
-
-/// What is asked of the tree before the command runs.
-enum class console_need : std::uint8_t { nothing, counts, clients, servers };
+using console_view = node_view;
+using console_need = view_need;
 
 /// Commands that do something else than show rows. The console has a function for each.
 enum class console_act : std::uint8_t {

@@ -3,7 +3,7 @@
 //   node ── tenants ── tenant (one a tenant) ── steward (one a pool) ── share (one a reactor at most)
 //                                                                        ├── server (one a connection to Postgres)
 //   listener ── client (one a connection) ── its share ── a server, while it has one
-//   console, resolver, key_deriver, user_lookup: ask and be answered
+//   console, gatherer, resolver, key_deriver, user_lookup: ask and be answered
 //
 // listener, client, server, share and canceller live on reactors and are spoken to by plain sends that carry an epoch;
 // the others run on CAF's scheduler and have typed handles. All messages here stay within the process.
@@ -39,6 +39,7 @@ class server;
 class share;
 class node_context;
 struct node_settings;
+struct node_view;
 
 // -- what a pool is
 // ------------------------------------------------------------------------------------------------------
@@ -452,10 +453,43 @@ struct console_query {
 struct console_cancelled {
   caf::actor client;
 };
+/// Its clients, for whoever gathers a view.
+struct list_console_clients {};
+struct console_client_list {
+  std::vector<caf::actor> clients;
+};
+/// A command of the admin API that acts on pools, as if it had come from a client: words as behind the command's name.
+enum class console_act : std::uint8_t;
+struct console_order {
+  console_act act{};
+  std::vector<std::string> arguments;
+  std::string by; // for the log
+};
+/// Empty: done. Else a whole ErrorResponse.
+struct console_order_done {
+  protocol::bytes error;
+};
 /// console_joined: one more client; console_query: run a command; end_clients: all of them shall go;
-/// console_cancelled: wait no longer
+/// console_cancelled: wait no longer; list_console_clients: who they are; console_order: a command of the admin API
 using console_actor = caf::typed_actor<caf::reacts_to<console_joined>, caf::reacts_to<console_query>,
-                                       caf::reacts_to<console_cancelled>, caf::reacts_to<end_clients>>;
+                                       caf::reacts_to<console_cancelled>, caf::reacts_to<end_clients>,
+                                       caf::replies_to<list_console_clients>::with<console_client_list>,
+                                       caf::replies_to<console_order>::with<console_order_done>>;
+
+// -- gatherer
+// -------------------------------------------------------------------------------------------------------------
+
+/// What is asked of the tree: nothing but what the node knows anyway, the figures of shares, or their connections too.
+enum class view_need : std::uint8_t { nothing, counts, clients, servers, connections };
+
+/// Everything there is to see of the node, at one moment that is not before this message was sent.
+struct gather_view {
+  view_need need = view_need::counts;
+};
+struct gathered_view {
+  std::shared_ptr<const node_view> view;
+};
+using gatherer_actor = caf::typed_actor<caf::replies_to<gather_view>::with<gathered_view>>;
 
 // -- node
 // -----------------------------------------------------------------------------------------------------------------
@@ -475,7 +509,7 @@ struct shut_down {
 };
 using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reload_result>, caf::reacts_to<shut_down>>;
 
-// -- what the console asks pinned actors
+// -- what the gatherer asks pinned actors
 // ------------------------------------------------------------------------------------
 
 struct client_row {
@@ -587,6 +621,12 @@ PG_EDGE_LOCAL_MESSAGE(cancel_sent)
 PG_EDGE_LOCAL_MESSAGE(console_joined)
 PG_EDGE_LOCAL_MESSAGE(console_query)
 PG_EDGE_LOCAL_MESSAGE(console_cancelled)
+PG_EDGE_LOCAL_MESSAGE(list_console_clients)
+PG_EDGE_LOCAL_MESSAGE(console_client_list)
+PG_EDGE_LOCAL_MESSAGE(console_order)
+PG_EDGE_LOCAL_MESSAGE(console_order_done)
+PG_EDGE_LOCAL_MESSAGE(gather_view)
+PG_EDGE_LOCAL_MESSAGE(gathered_view)
 PG_EDGE_LOCAL_MESSAGE(reload_settings)
 PG_EDGE_LOCAL_MESSAGE(reload_result)
 PG_EDGE_LOCAL_MESSAGE(shut_down)

@@ -2,6 +2,7 @@
 
 #include "actors/console.hpp"
 #include "actors/console_control.hpp"
+#include "actors/gatherer.hpp"
 #include "actors/log.hpp"
 #include "actors/memory_watch.hpp"
 #include "actors/random.hpp"
@@ -248,6 +249,7 @@ bool node::start(std::vector<std::string>& errors) {
   context_.lookup = spawn_user_lookup(*system_, context_);
   context_.tenants = spawn_tenants(*system_, context_);
   context_.console = spawn_console(*system_, context_);
+  context_.gatherer = spawn_gatherer(*system_, context_);
   context_.node = system_->spawn(node_behaviour, &context_, file_, &listeners_, &finished_);
   context_.memory_watch = spawn_memory_watch(*system_, context_);
   for (const auto& one : context_.reactors)
@@ -290,12 +292,13 @@ void node::stop() {
   const caf::exit_reason reason = caf::exit_reason::user_shutdown;
   for (const auto& handle :
        {caf::actor_cast<caf::actor>(context_.tenants), caf::actor_cast<caf::actor>(context_.console),
-        caf::actor_cast<caf::actor>(context_.lookup), caf::actor_cast<caf::actor>(context_.resolver),
-        caf::actor_cast<caf::actor>(context_.deriver), caf::actor_cast<caf::actor>(context_.node),
-        context_.memory_watch})
+        caf::actor_cast<caf::actor>(context_.gatherer), caf::actor_cast<caf::actor>(context_.lookup),
+        caf::actor_cast<caf::actor>(context_.resolver), caf::actor_cast<caf::actor>(context_.deriver),
+        caf::actor_cast<caf::actor>(context_.node), context_.memory_watch})
     caf::anon_send_exit(handle, reason);
   context_.tenants = nullptr;
   context_.console = nullptr;
+  context_.gatherer = nullptr;
   context_.lookup = nullptr;
   context_.resolver = nullptr;
   context_.deriver = nullptr;

@@ -76,6 +76,7 @@ public:
   key_deriver_actor deriver;
   user_lookup_actor lookup;
   console_actor console;
+  gatherer_actor gatherer;
   node_actor node;
   caf::actor memory_watch;
   cancel_registry cancels;

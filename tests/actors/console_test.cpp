@@ -1,6 +1,7 @@
 // The console against a tree of actors that the test plays, and the pure parts behind it.
 #include "actors/console.hpp"
 #include "actors/console_commands.hpp"
+#include "actors/gatherer.hpp"
 #include "protocol/messages.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -81,11 +82,13 @@ struct fixture {
     node.set_settings(settings);
   }
   ~fixture() {
-    for (const auto& one : {caf::actor_cast<caf::actor>(node.console), caf::actor_cast<caf::actor>(node.tenants)})
+    for (const auto& one : {caf::actor_cast<caf::actor>(node.console), caf::actor_cast<caf::actor>(node.gatherer),
+                            caf::actor_cast<caf::actor>(node.tenants)})
       if (one) caf::anon_send_exit(one, caf::exit_reason::user_shutdown);
     for (const auto& one : played)
       caf::anon_send_exit(one, caf::exit_reason::user_shutdown);
     node.console = nullptr;
+    node.gatherer = nullptr;
     node.tenants = nullptr;
     played.clear();
   }
@@ -101,6 +104,7 @@ struct fixture {
     keep(caf::actor_cast<caf::actor>(tenant));
     node.tenants = system->spawn(tenants_played, std::vector{tenant});
     node.console = spawn_console(*system, node);
+    node.gatherer = spawn_gatherer(*system, node);
   }
 
   caf::actor keep(caf::actor one) {
@@ -233,7 +237,7 @@ BOOST_AUTO_TEST_CASE(rows_have_as_many_values_as_columns) {
   settings->default_tenant.databases["a"] = database;
   settings->default_tenant.users["u"].name = "u";
   view.settings = settings;
-  view.stats = &ledger;
+  view.stats = std::make_shared<stats_ledger>(ledger);
   view.shares = {snapshot(pool("a", "u"))};
   view.shares[0].clients.emplace_back();
   view.shares[0].servers.emplace_back();
@@ -271,12 +275,13 @@ BOOST_FIXTURE_TEST_CASE(a_stuck_share_costs_its_row_and_not_the_console, fixture
   const auto began = clock_type::now();
   const auto pools = rows(ask("SHOW POOLS").messages);
   BOOST_TEST(pools.size() == 2u);
-  BOOST_TEST((clock_type::now() - began >= console_patience));
+  BOOST_TEST((clock_type::now() - began >= gatherer_patience));
   BOOST_TEST(types(ask("SHOW VERSION").messages) == "TDCZ");
 }
 
 BOOST_FIXTURE_TEST_CASE(without_a_tree_there_are_no_rows, fixture) {
   node.console = spawn_console(*system, node);
+  node.gatherer = spawn_gatherer(*system, node);
   BOOST_TEST(rows(ask("SHOW STATS").messages).empty());
 }
 
