@@ -2,6 +2,7 @@
 #include "config/document.hpp"
 #include "config/setting_table.hpp"
 #include "config_text.hpp"
+#include "tests/support/folders.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -13,7 +14,7 @@ using namespace config_text;
 namespace {
 
 std::string in_repository(const std::string& path) {
-  std::string out{SOURCE_DIR};
+  std::string out{pg_edge::test::source_folder};
   out.append("/").append(path);
   return out;
 }

@@ -4,6 +4,7 @@
 #include "config/pgbouncer_value.hpp"
 #include "config/value_text.hpp"
 #include "config_text.hpp"
+#include "tests/support/folders.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -349,7 +350,7 @@ BOOST_AUTO_TEST_CASE(pgbouncers_own_sample_with_every_comment_made_real) {
 
 /// PG_EDGE_WRITE_DOCUMENTS=1 renews the file.
 BOOST_AUTO_TEST_CASE(the_example_is_up_to_date_and_loads) {
-  const std::string folder = std::string{SOURCE_DIR} + "/examples/pgbouncer/";
+  const std::string folder = std::string{pg_edge::test::source_folder} + "/examples/pgbouncer/";
   const auto beside_it = [&](const std::string& path) { return read_whole_file(folder + path); };
   const auto result = import_pgbouncer(beside_it("pgbouncer.ini").value_or(""), "pgbouncer.ini", beside_it);
   if (std::getenv("PG_EDGE_WRITE_DOCUMENTS") != nullptr) std::ofstream{folder + "pg_edge.toml"} << result.toml;

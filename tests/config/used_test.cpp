@@ -2,6 +2,7 @@
 // looked up in the sources themselves, as a member access, so that comments, help and log texts do not count.
 #include "config/setting_table.hpp"
 #include "config_text.hpp"
+#include "tests/support/folders.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -51,7 +52,7 @@ const std::set<std::string_view> awaited = {};
 std::string acting_sources() {
   std::string out;
   for (const auto* folder : {"actors", "tools"})
-    for (const auto& entry : fs::recursive_directory_iterator(fs::path{SOURCE_DIR} / folder)) {
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path{pg_edge::test::source_folder} / folder)) {
       const auto name = entry.path().filename().string();
       if (!entry.is_regular_file() || !(name.ends_with(".cpp") || name.ends_with(".hpp"))) continue;
       if (name.starts_with("console_tables") || name.starts_with("console_commands")) continue;
@@ -100,7 +101,8 @@ BOOST_AUTO_TEST_CASE(every_row_is_used) {
 BOOST_AUTO_TEST_CASE(what_the_loader_uses_up_reaches_the_program) {
   const auto sources = acting_sources();
   for (const auto& [name, use] : loader_rows) {
-    const auto loading = read_whole_file((fs::path{SOURCE_DIR} / "config" / use.source).string()).value_or("");
+    const auto loading =
+        read_whole_file((fs::path{pg_edge::test::source_folder} / "config" / use.source).string()).value_or("");
     BOOST_TEST(find_row(name, in_global) != nullptr, name);
     BOOST_TEST(reads_member(loading, name), name);
     BOOST_TEST(reads_member(loading, use.result), use.result);
@@ -109,7 +111,8 @@ BOOST_AUTO_TEST_CASE(what_the_loader_uses_up_reaches_the_program) {
 }
 
 BOOST_AUTO_TEST_CASE(what_resolves_into_another_name_does_so) {
-  const auto resolve = read_whole_file((fs::path{SOURCE_DIR} / "config" / "resolve.cpp").string()).value_or("");
+  const auto resolve =
+      read_whole_file((fs::path{pg_edge::test::source_folder} / "config" / "resolve.cpp").string()).value_or("");
   for (const auto& [name, member] : other_names) {
     BOOST_TEST((find_row(name, in_global) != nullptr || find_row(name, in_database) != nullptr), name);
     BOOST_TEST(reads_member(resolve, member), member);

@@ -1,4 +1,5 @@
 // Every file in examples/ is started as it is, but for its ports.
+#include "tests/support/folders.hpp"
 #include "tests/support/pg_edge_process.hpp"
 #include "tests/support/pq.hpp"
 
@@ -30,7 +31,7 @@ BOOST_AUTO_TEST_CASE(many_clients_serves_its_application) {
   postgres& server = postgres::shared();
   server.query("drop role if exists example_app");
   server.query("create role example_app login superuser password 'example'");
-  std::string toml = with_ports(read_file(std::string(SOURCE_DIR) + "/examples/many_clients/pg_edge.toml"));
+  std::string toml = with_ports(read_file(std::string(source_folder) + "/examples/many_clients/pg_edge.toml"));
   toml.replace(toml.find("[users.app]"), 11, "[users.example_app]");
   pg_edge_process node(toml, {.wait_until_listening = true, .arguments = {}, .environment = {"APP_PASSWORD=example"}});
   const std::string where = "host=127.0.0.1 port=" + std::to_string(node.port()) + " user=example_app dbname=app ";
@@ -43,7 +44,7 @@ BOOST_AUTO_TEST_CASE(the_smallest_configuration_serves_every_database) {
   postgres& server = postgres::shared();
   server.query("drop role if exists app");
   server.query("create role app login password 'example'");
-  const std::string toml = with_ports(read_file(std::string(SOURCE_DIR) + "/examples/pg_edge.toml"));
+  const std::string toml = with_ports(read_file(std::string(source_folder) + "/examples/pg_edge.toml"));
   pg_edge_process node(toml, {.wait_until_listening = true, .arguments = {}, .environment = {"APP_PASSWORD=example"}});
   for (const std::string database : {"app", "other"}) {
     pq client("host=127.0.0.1 port=" + std::to_string(node.port()) + " user=app password=example dbname=" + database);
@@ -53,7 +54,7 @@ BOOST_AUTO_TEST_CASE(the_smallest_configuration_serves_every_database) {
 
 BOOST_AUTO_TEST_CASE(tenants_share_a_port_and_nothing_else) {
   postgres& server = postgres::shared();
-  const std::string toml = with_ports(read_file(std::string(SOURCE_DIR) + "/examples/tenants.toml"));
+  const std::string toml = with_ports(read_file(std::string(source_folder) + "/examples/tenants.toml"));
   // The servers must know the password too, and there is one Postgres here for both.
   server.query("drop role if exists app");
   server.query("create role app login password 'example'");

@@ -1,5 +1,6 @@
 // An error nobody sends is a promise nobody keeps: every row of the table must be named where the program acts.
 #include "protocol/errors.hpp"
+#include "tests/support/folders.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 std::string acting_sources() {
   std::string out;
   for (const auto* folder : {"protocol", "config", "cluster", "actors", "tools"})
-    for (const auto& entry : fs::recursive_directory_iterator(fs::path{SOURCE_DIR} / folder)) {
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path{pg_edge::test::source_folder} / folder)) {
       const std::string name = entry.path().filename().string();
       const bool source = name.ends_with(".cpp") || name.ends_with(".hpp");
       if (!entry.is_regular_file() || !source || name.starts_with("errors.")) continue;

@@ -1,6 +1,7 @@
 #include "tests/support/pg_edge_process.hpp"
 
 #include "tests/support/certificates.hpp"
+#include "tests/support/folders.hpp"
 
 #include <arpa/inet.h>
 #include <cstdlib>
@@ -47,7 +48,7 @@ pg_edge_process::pg_edge_process(const std::string& toml, const pg_edge_options&
 
 std::string pg_edge_process::binary() {
   const char* given = std::getenv("PG_EDGE_BINARY");
-  return given != nullptr ? given : BINARY_DIR "/pg_edge";
+  return given != nullptr ? given : std::string(build_folder) + "/pg_edge";
 }
 
 std::string pg_edge_process::fill_in(std::string toml) const {
