@@ -392,7 +392,14 @@ load_result load_text(std::string_view toml, std::string file_name, const outsid
   read_all_rules(all.out, world, problems);
   check_settings(all.out, all.lines, problems);
   if (problems.has_errors()) return {nullptr, problems.take()};
-  return {std::make_shared<const settings>(std::move(all.out)), problems.take()};
+  return {std::make_shared<const settings>(std::move(all.out)), problems.take(), std::move(all.lines)};
+}
+
+settings read_sections(const toml_node& root, const outside& world, problem_list& problems) {
+  loader all{world, problems};
+  if (const auto* table = std::get_if<toml_node::table>(&root.value)) all.read_root(*table);
+  read_all_rules(all.out, world, problems);
+  return std::move(all.out);
 }
 
 } // namespace pg_edge::config

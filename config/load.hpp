@@ -5,6 +5,7 @@
 #include "config/settings.hpp"
 
 #include <functional>
+#include <map>
 
 namespace pg_edge::config {
 
@@ -31,6 +32,8 @@ struct outside {
 struct load_result {
   std::shared_ptr<const settings> value; // null if there are errors
   std::vector<problem> problems;         // errors and warnings, sorted by line
+  /// The lines that global settings stand at; those left to their default are missing.
+  std::map<std::string, int, std::less<>> lines = {};
 };
 
 /// Parses and checks a whole configuration. Never throws; all problems are in the result.

@@ -138,9 +138,9 @@ void a_commit_is_everything_or_nothing(const store_under_test& engine) {
   BOOST_TEST(get_now(*one, "/y").entries.empty());
   // A key that is only looked at.
   check_conflict(commit_now(*one, {{"/y", "3", 0, 0, false}, {"/x", std::nullopt, 0, 0, true}}));
-  const auto both = commit_now(*one, {{"/y", "3", 0, 0, false},
-                                      {"/x", std::nullopt, first.revision, 0, true},
-                                      {"/z", "3", std::nullopt, 0, false}});
+  const auto both = commit_now(
+      *one,
+      {{"/y", "3", 0, 0, false}, {"/x", std::nullopt, first.revision, 0, true}, {"/z", "3", std::nullopt, 0, false}});
   check_ok(both);
   const auto all = list_now(*one, {"/", 0, false, {}});
   BOOST_REQUIRE(all.entries.size() == 3U);
@@ -210,8 +210,8 @@ void of_many_who_write_one_wins(const store_under_test& engine) {
           ++failures;
           return;
         }
-        const auto set = set_now(mine, "/counter", std::to_string(std::stoi(now.entries[0].value) + 1),
-                                 now.entries[0].revision);
+        const auto set =
+            set_now(mine, "/counter", std::to_string(std::stoi(now.entries[0].value) + 1), now.entries[0].revision);
         if (set.ok())
           ++done;
         else if (set.outcome != store_outcome::conflict) {
