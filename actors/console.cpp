@@ -12,13 +12,24 @@
 
 namespace pg_edge::actors {
 
+/// A command with a function of its own has an answer; perhaps another thread says so.
+struct task_answered {
+  std::function<void()> go_on;
+};
+
+} // namespace pg_edge::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::task_answered)
+
+namespace pg_edge::actors {
+
 namespace {
 
 using protocol::console_wish;
 using protocol::error_code;
 
 using control_look_atom = caf::atom_constant<caf::atom("control")>;
-using inner_console = console_actor::extend<caf::reacts_to<control_look_atom>>;
+using inner_console = console_actor::extend<caf::reacts_to<control_look_atom>, caf::reacts_to<task_answered>>;
 
 /// How often somebody who waits for servers to close is looked after.
 constexpr std::chrono::milliseconds control_look{20};
@@ -85,7 +96,10 @@ private:
   void complete(const run_ptr& now, std::string_view tag);
   void describe(const run_ptr& now, const console_match& what);
   void show(const run_ptr& now, const console_match& what);
+  void put_rows(const run_ptr& now, const console_command& command, const console_rows& rows);
   void act(const run_ptr& now, const console_match& what);
+  void run_own(const run_ptr& now, const console_match& what);
+  void take_outcome(const run_ptr& now, const console_match& what, const console_outcome& outcome);
   void reload(const run_ptr& now);
   void shut_down(const run_ptr& now, const console_match& what);
   void control(const run_ptr& now, const console_match& what);
@@ -155,6 +169,8 @@ void console_state::go_on(const run_ptr& now) {
     return fail(now, protocol::make_error(error_code::console_permission, {now->query.user, text_of(*what.command)}));
   if (what.command->rows != nullptr)
     show(now, what);
+  else if (what.command->run != nullptr)
+    run_own(now, what);
   else
     act(now, what);
 }
@@ -186,20 +202,38 @@ void console_state::describe(const run_ptr& now, const console_match& what) {
   go_on(now);
 }
 
-/// The text of the statement is alive as long as the run; the command as long as the program.
 void console_state::show(const run_ptr& now, const console_match& what) {
   gather(what.command->need, [this, now, command = what.command](const console_view& view) {
-    const protocol::console_question& question = now->query.question;
-    const console_rows rows = command->rows(view);
-    if (const std::string fault = protocol::format_fault(command->columns.size(), question.formats); !fault.empty())
-      return fail(now, protocol::make_error(error_code::console_unsupported, {fault}));
-    if (question.max_rows > 0 && rows.size() > static_cast<std::size_t>(question.max_rows))
-      return fail(now, protocol::make_error(error_code::console_unsupported, {"a limit of rows below their number"}));
-    if (question.wish == console_wish::simple) append_description(now->out, command->columns);
-    for (const protocol::console_row& row : rows)
-      append_row(now->out, command->columns, row, question.formats);
-    complete(now, "SHOW");
+    put_rows(now, *command, command->rows(view));
   });
+}
+
+void console_state::put_rows(const run_ptr& now, const console_command& command, const console_rows& rows) {
+  const protocol::console_question& question = now->query.question;
+  if (const std::string fault = protocol::format_fault(command.columns.size(), question.formats); !fault.empty())
+    return fail(now, protocol::make_error(error_code::console_unsupported, {fault}));
+  if (question.max_rows > 0 && rows.size() > static_cast<std::size_t>(question.max_rows))
+    return fail(now, protocol::make_error(error_code::console_unsupported, {"a limit of rows below their number"}));
+  if (question.wish == console_wish::simple) append_description(now->out, command.columns);
+  for (const protocol::console_row& row : rows)
+    append_row(now->out, command.columns, row, question.formats);
+  complete(now, "SHOW");
+}
+
+void console_state::run_own(const run_ptr& now, const console_match& what) {
+  gather(what.command->need, [this, now, what](const console_view& view) {
+    const auto answer = [this, now, what, me = caf::actor_cast<caf::actor>(self_)](console_outcome outcome) {
+      caf::anon_send(me, task_answered{[this, now, what, outcome] { take_outcome(now, what, outcome); }});
+    };
+    what.command->run(view, {node_, what.arguments, now->query.client, now->query.user, answer});
+  });
+}
+
+void console_state::take_outcome(const run_ptr& now, const console_match& what, const console_outcome& outcome) {
+  now->out += outcome.notices;
+  if (!outcome.error.empty()) return fail(now, outcome.error);
+  if (!what.command->columns.empty()) return put_rows(now, *what.command, outcome.rows);
+  complete(now, text_of(*what.command));
 }
 
 void console_state::act(const run_ptr& now, const console_match& what) {
@@ -353,6 +387,7 @@ inner_console::behavior_type console(inner_console::stateful_pointer<console_hol
         return state->obey(message);
       },
       [state](control_look_atom) { state->look(); },
+      [](const task_answered& message) { message.go_on(); },
   };
 }
 

@@ -1,5 +1,6 @@
 // The commands of the admin console, a row each: words, who may, what is asked of the tree, columns, function, help.
-// HELP, the checks and the descriptions that drivers ask for follow from the rows.
+// HELP, the checks and the descriptions that drivers ask for follow from the rows. A file of commands has a table of
+// its own and a line in console_commands.cpp.
 #pragma once
 
 #include "actors/messages.hpp"
@@ -7,7 +8,9 @@
 #include "protocol/console_result.hpp"
 #include "protocol/console_statement.hpp"
 
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace pg_edge::actors {
@@ -35,20 +38,54 @@ enum class console_act : std::uint8_t {
   suspend,
 };
 
+using console_words = std::vector<std::string>;
 using console_rows = std::vector<protocol::console_row>;
 
-struct console_command {
-  std::string_view words;     // lower case
-  std::string_view arguments; // for HELP; empty: none are taken
-  bool admin = false;         // changes something: only admin_users may
-  console_need need = console_need::nothing;
-  std::span<const protocol::console_column> columns{};
-  console_rows (*rows)(const console_view&) = nullptr; // null: `act` says what to do
-  console_act act = console_act::none;
-  std::string_view help;
+/// How a command with a function of its own (`run`) has ended.
+struct console_outcome {
+  protocol::bytes error;   // a whole ErrorResponse; empty: it went well
+  protocol::bytes notices; // whole NoticeResponses, told before all else
+  console_rows rows;       // of a command that has columns
 };
 
-std::span<const console_command> console_commands();
+/// Such a command as it was given. `answer` is to be called once, now or later, on any thread.
+struct console_task {
+  node_context& node;
+  console_words arguments;
+  caf::actor client;
+  std::string user;
+  std::function<void(console_outcome)> answer;
+};
+
+/// Exactly one of `rows`, `act` and `run` says what it does.
+struct console_command {
+  std::string_view words{};     // lower case
+  std::string_view arguments{}; // for HELP; empty: none are taken
+  bool admin = false;           // changes something, or shows what is not for all: only admin_users may
+  console_need need = console_need::nothing;
+  std::span<const protocol::console_column> columns{};
+  console_rows (*rows)(const console_view&) = nullptr; // of one without arguments
+  console_act act = console_act::none;
+  std::string_view help{};
+  bool (*takes)(const console_words&) = nullptr; // whether it has such arguments; null: it has none
+  void (*run)(const console_view&, const console_task&) = nullptr;
+};
+
+/// The row of a SHOW without arguments.
+constexpr console_command table(std::string_view words, console_need need,
+                                std::span<const protocol::console_column> columns,
+                                console_rows (*rows)(const console_view&), std::string_view help) {
+  return {.words = words, .need = need, .columns = columns, .rows = rows, .help = help};
+}
+
+const std::vector<console_command>& console_commands();
+
+// -- the files of commands
+// -----------------------------------------------------------------------------------------------------
+
+std::span<const console_command> console_act_commands();
+std::span<const console_command> console_own_commands();
+std::span<const console_command> console_show_commands();
 
 /// What drivers SHOW and SET without asking whether it makes sense here. SET is accepted and does nothing.
 struct console_parameter {
@@ -61,7 +98,7 @@ const console_parameter* find_parameter(std::string_view name);
 /// A statement understood: null if there is no such command, or not with these arguments.
 struct console_match {
   const console_command* command = nullptr;
-  std::vector<std::string> arguments; // the words behind those of the command, as they were written
+  console_words arguments; // the words behind those of the command, as they were written
 };
 console_match match(const protocol::console_statement& statement);
 
