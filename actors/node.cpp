@@ -180,6 +180,9 @@ std::shared_ptr<const node_settings> make_node_settings(std::shared_ptr<const co
     result->doors[name] = make_door_tls(parts, door.client_tls_sslmode.value_or(values->client_tls_sslmode),
                                         "listener " + name + ": client_tls", error);
   }
+  tls_context_result admin = make_admin_tls_context(values->admin);
+  if (!admin.error.empty()) error = "admin: " + admin.error;
+  result->admin_tls = std::move(admin.context);
   if (!error.empty()) return nullptr;
   result->server_names = config::server_name_index(*values);
   result->values = std::move(values);
@@ -259,6 +262,7 @@ bool node::start(std::vector<std::string>& errors) {
       listeners_.push_back(spawn_pinned<listener>(*one, context_, socket, door));
     log(level::info, log_event::listening, {{"address", socket->name()}, {"listener", door}});
   }
+  if (values->admin.served) admin_ = std::make_unique<admin_http>(*system_, context_);
   warm_pools(context_.tenants, *values);
   sockets_.clear(); // the listeners hold them: they close with the last of those
   log(level::info, log_event::node_started, {{"version", PG_EDGE_VERSION}, {"reactors", count}, {"file", file_}});
@@ -283,6 +287,7 @@ void node::shut_down(shutdown_mode mode) {
 
 void node::stop() {
   if (!system_) return;
+  admin_.reset(); // first: it asks all the others
   for (const auto& one : context_.reactors)
     one->stop();
   for (const auto& one : context_.reactors)

@@ -1,6 +1,7 @@
 // A whole node in one process: reactors, listeners, the tree of tenants, and the actor that reloads and stops it.
 #pragma once
 
+#include "actors/admin_http.hpp"
 #include "actors/listener.hpp"
 #include "actors/node_context.hpp"
 
@@ -46,6 +47,7 @@ private:
   node_context context_;
   std::vector<opened_door> sockets_;
   std::vector<caf::actor> listeners_;
+  std::unique_ptr<admin_http> admin_;
   std::atomic<bool> finished_{false};
 };
 

@@ -42,6 +42,7 @@ struct node_settings {
   config::server_name_index server_names;
   door_tls client_tls;                                // of the door of the global settings
   std::map<std::string, door_tls, std::less<>> doors; // of [listeners] that have TLS settings of their own
+  tls_context_ptr admin_tls;                          // of the admin API; null: it speaks plain HTTP
 
   const door_tls& tls_of(const std::string& door) const {
     const auto found = doors.find(door);

@@ -25,6 +25,7 @@ public:
   void one_tenant(const tenant& owner);
   void names_of_tenants();
   void rules();
+  void admin();
 
 private:
   int line(std::string_view key) const {
@@ -192,6 +193,42 @@ void checker::certificates() {
     look(owner.hba.get());
 }
 
+// -- the admin API ----------------------------------------------------------------------------------------------------
+
+void checker::admin() {
+  constexpr std::size_t shortest_token = 16;
+  constexpr std::size_t sha256_digits = 64;
+  const admin_settings& api = all_.admin;
+  if (!api.served) return;
+  if (api.listen.empty()) problems_.error(api.line, "admin: listen: names no address; leave [admin] out for no API");
+  for (const auto& text : api.listen) {
+    const auto address = parse_endpoint(text);
+    if (!address)
+      problems_.error(api.line, "admin: listen: \"" + text + "\" is no address with a port, as 127.0.0.1:9632 is");
+    else if (!is_loopback(address->host)) {
+      const bool missing_tls = api.tls_cert_file.empty() || api.tls_key_file.empty();
+      if (missing_tls || api.tokens.empty())
+        problems_.error(api.line, "admin: listen: " + text +
+                                      " can be reached from elsewhere, so it needs tls_cert_file, tls_key_file and an "
+                                      "[admin.tokens.NAME]");
+    }
+  }
+  if (api.tls_cert_file.empty() != api.tls_key_file.empty())
+    problems_.error(api.line, "admin: tls_cert_file and tls_key_file go together");
+  for (const auto& [name, one] : api.tokens) {
+    const std::string what = "admin token " + name + ": ";
+    if (one.token.empty() == one.token_sha256.empty())
+      problems_.error(one.line, what + "needs one of token, token_file and token_sha256");
+    else if (!one.token.empty() && one.token.size() < shortest_token)
+      problems_.error(one.line, what + "is shorter than 16 characters, so it can be guessed");
+    if (!one.token_sha256.empty() && (one.token_sha256.size() != sha256_digits ||
+                                      one.token_sha256.find_first_not_of("0123456789abcdef") != std::string::npos))
+      problems_.error(one.line, what + "token_sha256: is not 64 hexadecimal digits in lower case");
+    if (one.role == admin_role::none)
+      problems_.error(one.line, what + "role: a token of role none is good for nothing");
+  }
+}
+
 // -- tenants ----------------------------------------------------------------------------------------------------------
 
 void checker::check_overrides(const std::string& what, int at, const overrides& own, const overrides& outer) {
@@ -314,6 +351,7 @@ void check_settings(const settings& all, const setting_lines& lines, problem_lis
   check.pools();
   check.authentication();
   check.rules();
+  check.admin();
   check.one_tenant(all.default_tenant);
   for (const auto& [name, owner] : all.tenants)
     check.one_tenant(owner);

@@ -30,6 +30,33 @@ void compare(const Map& before, const Map& now, const std::string& prefix, name_
     if (before.find(name) == before.end()) out.added.push_back(prefix + name);
 }
 
+bool same_admin(const setting_row& row, const admin_settings& a, const admin_settings& b) {
+  return std::visit(
+      [&](auto member) {
+        if constexpr (std::is_same_v<decltype(member), std::monostate>)
+          return true;
+        else
+          return a.*member == b.*member;
+      },
+      row.of_admin);
+}
+
+/// [admin] and its tokens; these by name alone.
+void compare_admin(const admin_settings& before, const admin_settings& now, difference& out) {
+  if (before.served != now.served)
+    out.needs_restart.push_back(std::string("admin: ") + (now.served ? "off -> on" : "on -> off"));
+  for (const auto& row : admin_rows())
+    if (!same_admin(row, before, now))
+      (row.reloadable ? out.changed : out.needs_restart)
+          .push_back("admin." + std::string{row.name} + ": " + admin_text(row, before) + " -> " + admin_text(row, now));
+  name_changes tokens;
+  compare(before.tokens, now.tokens, "", tokens, std::equal_to<admin_token>{});
+  for (const auto& [names, word] : {std::pair{&tokens.added, "added"}, std::pair{&tokens.removed, "removed"},
+                                    std::pair{&tokens.changed, "changed"}})
+    for (const std::string& name : *names)
+      out.changed.push_back("admin token " + name + ": " + word);
+}
+
 void compare_insides(const tenant& before, const tenant& now, const std::string& prefix, difference& out) {
   compare(before.databases, now.databases, prefix, out.databases, std::equal_to<database>{});
   compare(before.users, now.users, prefix, out.users, std::equal_to<user>{});
@@ -51,6 +78,7 @@ difference diff(const settings& old_settings, const settings& new_settings) {
                      global_text(row, new_settings));
   if (!hba_rules::same(old_settings.hba.get(), new_settings.hba.get()))
     out.changed.push_back("auth_hba_file: its rules are others");
+  compare_admin(old_settings.admin, new_settings.admin, out);
   compare(old_settings.listeners, new_settings.listeners, "", out.listeners, std::equal_to<listener>{});
   compare_insides(old_settings.default_tenant, new_settings.default_tenant, "", out);
   compare(old_settings.tenants, new_settings.tenants, "", out.tenants, [](const tenant& a, const tenant& b) {

@@ -16,7 +16,7 @@ namespace pg_edge::config {
 
 namespace {
 
-constexpr std::string_view section_names[] = {"pg_edge", "databases", "users", "tenants", "listeners"};
+constexpr std::string_view section_names[] = {"pg_edge", "databases", "users", "tenants", "listeners", "admin"};
 
 /// "[pg_edge], [tenants.T]": where a row may stand.
 std::string sections_text(unsigned sections) {
@@ -29,6 +29,8 @@ std::string sections_text(unsigned sections) {
   add(in_database, "[databases.NAME]");
   add(in_user, "[users.NAME]");
   add(in_listener, "[listeners.NAME]");
+  add(in_admin, "[admin]");
+  add(in_token, "[admin.tokens.NAME]");
   return out;
 }
 
@@ -50,6 +52,8 @@ private:
   void read_tenants(const toml_node::table& table);
   void read_tenant(const toml_node::table& table, tenant& into);
   void read_listeners(const toml_node::table& table);
+  void read_admin(const toml_entry& entry, const toml_node::table& table);
+  void read_tokens(const toml_entry& entry);
   database read_database(const toml_entry& entry, const toml_node::table& table);
   user read_user(const toml_entry& entry, const toml_node::table& table);
   void read_url(const toml_entry& entry, database& into, std::set<std::string>& given);
@@ -99,8 +103,10 @@ void loader::read_root(const toml_node::table& root) {
       read_users(entry, out.default_tenant);
     else if (entry.key == "tenants")
       read_tenants(*table);
-    else
+    else if (entry.key == "listeners")
       read_listeners(*table);
+    else
+      read_admin(entry, *table);
   }
 }
 
@@ -115,7 +121,7 @@ void loader::unknown_section(const toml_entry& entry) {
   } else {
     const auto best = nearest(entry.key, section_names);
     problems_.error(entry.line, entry.key + ": unknown section" +
-                                    (best.empty() ? ", expected pg_edge, databases, users, tenants or listeners"
+                                    (best.empty() ? ", expected pg_edge, databases, users, tenants, listeners or admin"
                                                   : ", did you mean " + std::string{best} + "?"));
   }
 }
@@ -213,6 +219,36 @@ void loader::read_listeners(const toml_node::table& all) {
     for (const auto& item : *table)
       if (const auto* row = row_for(item, in_listener)) assign(item, *row, row->of_listener, one);
     out.listeners.insert_or_assign(entry.key, std::move(one));
+  }
+}
+
+void loader::read_admin(const toml_entry& section, const toml_node::table& table) {
+  out.admin.served = true;
+  out.admin.line = section.line;
+  for (const auto& entry : table)
+    if (entry.key == "tokens")
+      read_tokens(entry);
+    else if (const auto* row = row_for(entry, in_admin))
+      assign(entry, *row, row->of_admin, out.admin);
+}
+
+void loader::read_tokens(const toml_entry& section) {
+  const auto* all = table_of(section);
+  if (all == nullptr) return;
+  for (const auto& entry : *all) {
+    const auto* table = table_of(entry);
+    if (table == nullptr || !good_name(entry, "token")) continue;
+    admin_token one;
+    one.name = entry.key;
+    one.line = entry.line;
+    for (const auto& item : *table)
+      if (const auto* row = row_for(item, in_token)) {
+        if (row->rule == value_rule::secret || row->rule == value_rule::secret_file)
+          read_secret(item, *row, one.token);
+        else
+          assign(item, *row, row->of_token, one);
+      }
+    out.admin.tokens.insert_or_assign(entry.key, std::move(one));
   }
 }
 

@@ -69,6 +69,22 @@ std::optional<network> make_network(const ip_address& address, const ip_address&
   return out;
 }
 
+std::optional<endpoint> parse_endpoint(std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto address = parse_address(host);
+  const bool name = host == "*" || host == "localhost";
+  if (bracketed ? !address || !address->v6 : !name && (!address || address->v6)) return std::nullopt;
+  endpoint out{std::string{host}, 0};
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+  if (error != std::errc{} || end != port.data() + port.size() || out.port == 0) return std::nullopt;
+  return out;
+}
+
 bool any_contains(std::span<const network> networks, std::string_view address) {
   const auto one = parse_address(address);
   return one && std::any_of(networks.begin(), networks.end(), [&](const network& each) { return each.contains(*one); });

@@ -36,6 +36,13 @@ std::optional<network> parse_network(std::string_view text);
 /// An address with a mask as "255.255.255.0"; nullopt when the kinds differ or the mask has gaps.
 std::optional<network> make_network(const ip_address& address, const ip_address& mask);
 
+/// "127.0.0.1:9632", "[::1]:9632", "localhost:80", "*:80": a host (never empty, without brackets) and a port from 1.
+struct endpoint {
+  std::string host;
+  std::uint16_t port = 0;
+};
+std::optional<endpoint> parse_endpoint(std::string_view text);
+
 /// Whether one of the networks contains the address; what is no address is in none.
 bool any_contains(std::span<const network> networks, std::string_view address);
 

@@ -519,6 +519,7 @@ std::span<const setting_row> setting_rows() {
   static const std::vector<setting_row> all = [] {
     std::vector<setting_row> out(std::begin(rows), std::end(rows));
     out.insert(out.end(), access_rows().begin(), access_rows().end());
+    out.insert(out.end(), admin_rows().begin(), admin_rows().end());
     return out;
   }();
   return all;

@@ -16,6 +16,8 @@ enum section : unsigned {
   in_database = 4,  // [databases.D] and [tenants.T.databases.D]
   in_user = 8,      // [users.U] and [tenants.T.users.U]
   in_listener = 16, // [listeners.L]
+  in_admin = 32,    // [admin]
+  in_token = 64,    // [admin.tokens.N]
 };
 
 /// The member a row fills, per section. Its type is the setting's type.
@@ -35,6 +37,11 @@ using listener_member = std::variant<std::monostate, bool listener::*, int liste
                                      std::vector<std::string> listener::*, std::vector<network> listener::*,
                                      std::optional<auth_type> listener::*, std::optional<tls_mode> listener::*,
                                      std::optional<std::string> listener::*>;
+
+using admin_member =
+    std::variant<std::monostate, int admin_settings::*, duration admin_settings::*, std::string admin_settings::*,
+                 std::vector<std::string> admin_settings::*, admin_role admin_settings::*>;
+using token_member = std::variant<std::monostate, std::string admin_token::*, admin_role admin_token::*>;
 
 /// How the text of a value is checked beyond its type.
 enum class value_rule {
@@ -59,6 +66,8 @@ struct setting_row {
   database_member of_database = {};
   tenant_member of_tenant = {};
   listener_member of_listener = {};
+  admin_member of_admin = {};
+  token_member of_token = {};
   bool reloadable = true;
   int low = 0; // range of integers
   int high = std::numeric_limits<int>::max();
@@ -72,6 +81,8 @@ struct setting_row {
 std::span<const setting_row> setting_rows();
 /// The part of them that stands in setting_table_access.cpp.
 std::span<const setting_row> access_rows();
+/// The part of them that stands in setting_table_admin.cpp.
+std::span<const setting_row> admin_rows();
 
 /// A pgbouncer setting that pg_edge knows but does not have, and what to do about it.
 struct absent_row {
@@ -83,6 +94,9 @@ std::span<const absent_row> absent_rows();
 
 /// A global setting's value as SHOW CONFIG prints it.
 std::string global_text(const setting_row& row, const settings& all);
+
+/// The same of a setting of [admin].
+std::string admin_text(const setting_row& row, const admin_settings& all);
 
 /// One line of SHOW CONFIG. Durations are in seconds, booleans 0 or 1, as pgbouncer shows them.
 struct shown_setting {

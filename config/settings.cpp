@@ -37,6 +37,10 @@ bool listener::operator==(const listener& other) const {
   return parts(*this) == parts(other);
 }
 
+bool admin_token::operator==(const admin_token& other) const {
+  return std::tie(name, role, token, token_sha256) == std::tie(other.name, other.role, other.token, other.token_sha256);
+}
+
 const tenant* find_tenant(const settings& all, std::string_view name) {
   if (name.empty() || name == default_tenant_name) return &all.default_tenant;
   const auto found = all.tenants.find(name);

@@ -172,6 +172,33 @@ struct listener {
   bool operator==(const listener& other) const;
 };
 
+/// What a request to the admin API may do: look; run commands that pass (pause, kill); change what lasts. Each may do
+/// what stands before it.
+enum class admin_role { none, viewer, operator_, admin };
+
+/// `[admin.tokens.NAME]`: a bearer token of the admin API, and what it is good for.
+struct admin_token {
+  std::string name; // who it is, in the logs
+  admin_role role = admin_role::viewer;
+  std::string token;        // the secret itself, or empty ...
+  std::string token_sha256; // ... and its SHA-256 as 64 hex digits
+  int line = 0;
+  bool operator==(const admin_token& other) const;
+};
+
+/// `[admin]`: the HTTP listener of the admin API, of /metrics and of the health checks.
+struct admin_settings {
+  bool served = false; // [admin] stands in the file
+  std::vector<std::string> listen{"127.0.0.1:9632"};
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  admin_role anonymous_role = admin_role::viewer; // of requests without a token, at loopback addresses
+  int max_connections = 256;
+  duration request_timeout = std::chrono::seconds{30};
+  std::map<std::string, admin_token, std::less<>> tokens;
+  int line = 0;
+};
+
 struct settings {
   // -- ours ---------------------------------------------------------------------------------------------------------
   int reactors = 0; // 0: one per core
@@ -290,6 +317,7 @@ struct settings {
   tenant default_tenant = make_default_tenant();
   std::map<std::string, tenant, std::less<>> tenants; // without the default one
   std::map<std::string, listener, std::less<>> listeners;
+  admin_settings admin;
   std::string file;
 };
 

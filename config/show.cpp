@@ -33,6 +33,17 @@ std::string global_text(const setting_row& row, const settings& all) {
       row.global);
 }
 
+std::string admin_text(const setting_row& row, const admin_settings& all) {
+  return std::visit(
+      [&](auto member) -> std::string {
+        if constexpr (std::is_same_v<decltype(member), std::monostate>)
+          return {};
+        else
+          return value_text(all.*member);
+      },
+      row.of_admin);
+}
+
 std::vector<shown_setting> show(const settings& all) {
   const settings fresh;
   std::vector<shown_setting> out;

@@ -30,6 +30,13 @@ constexpr enum_name<host_balance> host_balance_names[] = {
     {"round-robin", host_balance::round_robin},
 };
 
+constexpr enum_name<admin_role> admin_role_names[] = {
+    {"none", admin_role::none},
+    {"viewer", admin_role::viewer},
+    {"operator", admin_role::operator_},
+    {"admin", admin_role::admin},
+};
+
 struct time_unit {
   std::string_view name;
   duration length;
@@ -79,6 +86,10 @@ std::span<const enum_name<host_balance>> names_of(host_balance) {
   return host_balance_names;
 }
 
+std::span<const enum_name<admin_role>> names_of(admin_role) {
+  return admin_role_names;
+}
+
 std::string_view to_string(pool_mode mode) {
   return name_of(mode);
 }
@@ -90,6 +101,10 @@ std::string_view to_string(tls_mode mode) {
 }
 std::string_view to_string(host_balance balance) {
   return name_of(balance);
+}
+
+std::string_view to_string(admin_role role) {
+  return name_of(role);
 }
 
 std::string_view trim(std::string_view text) {
@@ -178,6 +193,9 @@ std::string value_text(tls_mode value) {
   return std::string{to_string(value)};
 }
 std::string value_text(host_balance value) {
+  return std::string{to_string(value)};
+}
+std::string value_text(admin_role value) {
   return std::string{to_string(value)};
 }
 

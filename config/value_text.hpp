@@ -19,11 +19,13 @@ std::span<const enum_name<pool_mode>> names_of(pool_mode);
 std::span<const enum_name<auth_type>> names_of(auth_type);
 std::span<const enum_name<tls_mode>> names_of(tls_mode);
 std::span<const enum_name<host_balance>> names_of(host_balance);
+std::span<const enum_name<admin_role>> names_of(admin_role);
 
 std::string_view to_string(pool_mode mode);
 std::string_view to_string(auth_type type);
 std::string_view to_string(tls_mode mode);
 std::string_view to_string(host_balance balance);
+std::string_view to_string(admin_role role);
 
 template <class Enum>
 std::optional<Enum> parse_enum(std::string_view text) {
@@ -76,6 +78,7 @@ std::string value_text(pool_mode value);
 std::string value_text(auth_type value);
 std::string value_text(tls_mode value);
 std::string value_text(host_balance value);
+std::string value_text(admin_role value);
 
 /// A TOML basic string with its quotes.
 std::string toml_quoted(std::string_view text);
