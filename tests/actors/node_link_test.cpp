@@ -191,7 +191,7 @@ struct two_nodes {
     BOOST_REQUIRE_MESSAGE(socket != nullptr, error);
     port = local_address(socket->fd())->port;
     listener = spawn_link_listener(*reactors[1], second, socket);
-    first.set_peer(2, {*literal_address("127.0.0.1", port), 0});
+    first.set_peer(2, {*literal_address("127.0.0.1", static_cast<std::uint16_t>(port)), 0});
   }
   caf::actor start_client(bool reads = true) {
     const auto made = spawn_pinned<stream_owner>(*reactors[0], carried_stream_ptr(), near, false, reads);
