@@ -24,6 +24,7 @@ enum class actor_kind : std::uint8_t {
   user_lookup,
   console,
   gatherer,
+  objects,
   node,
   other,
 };
@@ -50,6 +51,7 @@ inline constexpr std::array actor_kinds{
     actor_kind_row{actor_kind::user_lookup, "user_lookup", "asks auth_query about users who are not configured"},
     actor_kind_row{actor_kind::console, "console", "answers the admin console"},
     actor_kind_row{actor_kind::gatherer, "gatherer", "asks all pools for their figures, for whoever shows them"},
+    actor_kind_row{actor_kind::objects, "objects", "changes what lives in the store, and keeps the audit log"},
     actor_kind_row{actor_kind::node, "node", "starts, reloads and stops the node"},
     actor_kind_row{actor_kind::other, "other", "everything else"},
 };

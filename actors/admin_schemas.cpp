@@ -75,6 +75,7 @@ constexpr schema_group schema_groups[] = {
     admin_plain_schemas,
     admin_view_schemas,
     admin_command_schemas,
+    admin_object_schemas,
 };
 
 } // namespace

@@ -26,6 +26,7 @@ const admin_schema* find_schema(std::string_view name);
 // One function a file with schemas.
 std::span<const admin_schema> admin_view_schemas();
 std::span<const admin_schema> admin_command_schemas();
+std::span<const admin_schema> admin_object_schemas();
 std::span<const admin_schema> admin_plain_schemas();
 
 } // namespace pg_edge::actors

@@ -20,6 +20,11 @@ json or_null(const std::optional<T>& value) {
   return value ? json(*value) : json();
 }
 
+/// What the file names stands in a line of it.
+std::string_view origin_of(int line, bool always_there) {
+  return line > 0 || always_there ? "file" : "store";
+}
+
 json mode_of(const std::optional<config::pool_mode>& mode) {
   return mode ? json(config::to_string(*mode)) : json();
 }
@@ -31,8 +36,8 @@ using tr = tenant_row;
 constexpr admin_column<tr> tenant_columns[] = {
     {{"tenant", "string", "Its name; \"default\" is the one of [databases] and [users].", false, true},
      [](const tr& r) -> json { return r.entry->name; }},
-    {{"origin", "string", "Where it comes from: \"file\", or \"api\" if it was made at run time."},
-     [](const tr&) -> json { return "file"; }},
+    {{"origin", "string", "\"file\", or \"store\" if it was made at run time; see its definition."},
+     [](const tr& r) -> json { return origin_of(r.entry->line, r.entry->name == config::default_tenant_name); }},
     {{"databases", "integer", "Configured databases."}, [](const tr& r) -> json { return r.entry->databases.size(); }},
     {{"users", "integer", "Configured users."}, [](const tr& r) -> json { return r.entry->users.size(); }},
     {{"pools", "integer", "Pools at present."}, [](const tr& r) -> json { return r.pools; }},
@@ -48,8 +53,8 @@ using dr = database_row;
 constexpr admin_column<dr> database_columns[] = {
     {{"tenant", "string", "Whose it is.", false, true}, [](const dr& r) -> json { return r.tenant->name; }},
     {{"database", "string", "The name clients ask for.", false, true}, [](const dr& r) -> json { return r.name; }},
-    {{"origin", "string", "Where it comes from: \"file\", or \"api\" if it was made at run time."},
-     [](const dr&) -> json { return "file"; }},
+    {{"origin", "string", "\"file\", or \"store\" if it was made at run time; see its definition."},
+     [](const dr& r) -> json { return origin_of(r.entry->line, false); }},
     {{"entry", "string", "The entry of the configuration that answers for the name; \"*\" is the fallback."},
      [](const dr& r) -> json { return r.entry->name; }},
     {{"host", "string", "Its hosts, with commas."}, [](const dr& r) -> json { return r.settings.host; }},
@@ -79,8 +84,8 @@ using ur = user_row;
 constexpr admin_column<ur> user_columns[] = {
     {{"tenant", "string", "Whose it is.", false, true}, [](const ur& r) -> json { return r.tenant->name; }},
     {{"user", "string", "Its name.", false, true}, [](const ur& r) -> json { return r.entry->name; }},
-    {{"origin", "string", "Where it comes from: \"file\", or \"api\" if it was made at run time."},
-     [](const ur&) -> json { return "file"; }},
+    {{"origin", "string", "\"file\", or \"store\" if it was made at run time; see its definition."},
+     [](const ur& r) -> json { return origin_of(r.entry->line, false); }},
     {{"has_password", "boolean", "A password or verifier is configured."},
      [](const ur& r) -> json { return !r.entry->secret.empty(); }},
     {{"pool_mode", "string", "Pool mode of its own; null: none.", true},

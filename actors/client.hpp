@@ -94,6 +94,8 @@ public:
   void check_times(clock::time_point now);
   /// KILL: its session ends here and now.
   void kill();
+  /// Bans are others than before: if one holds for it, the session ends.
+  void look_at_bans();
   clock::time_point waiting_since() const { return wait_began_; }
   client_row row() const;
   /// What ending it would give back. Nothing for the console, which is needed most when memory is short.
@@ -133,6 +135,7 @@ private:
   void login_is_over();
   bool take_session();
   bool tenant_lets_in();
+  std::optional<std::pair<std::string, std::string>> ban_now() const;
   bool take_seat(const config::route& way);
   protocol::bytes password_refusal() const;
   std::string_view tenant_name() const;

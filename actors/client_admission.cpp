@@ -94,6 +94,8 @@ bool client::admitted() {
     fail(code, args);
     return false;
   };
+  if (const auto ban = node_.settings()->bans->of_address(peer_.host, std::chrono::system_clock::now()))
+    return refuse(protocol::error_code::tenant_banned, {"address " + peer_.host, *ban});
   if (!local && tenant.client_tls_required && !socket_.tls()) return refuse(protocol::error_code::ssl_required);
   if (!local && !tenant.allowed_addresses.empty() && !config::any_contains(tenant.allowed_addresses, peer_.host))
     return refuse(protocol::error_code::address_not_allowed, {peer_.host, login_->asked_user, database_});
@@ -213,8 +215,30 @@ bool client::tenant_lets_in() {
     return false;
   }
   const auto ban = config::ban_text(now->banned, now->banned_until, std::chrono::system_clock::now());
-  if (ban) fail(protocol::error_code::tenant_banned, {now->name, *ban});
-  return !ban;
+  if (ban) fail(protocol::error_code::tenant_banned, {"tenant \"" + now->name + "\"", *ban});
+  if (ban) return false;
+  const auto other = ban_now();
+  if (other) fail(protocol::error_code::tenant_banned, {other->first, other->second});
+  return !other;
+}
+
+/// By BAN or the API: who is banned, and until when and why.
+std::optional<std::pair<std::string, std::string>> client::ban_now() const {
+  const auto bans = node_.settings()->bans;
+  if (bans->empty()) return std::nullopt;
+  const auto now = std::chrono::system_clock::now();
+  const std::string tenant{tenant_name()};
+  if (auto text = bans->of_tenant(tenant, now)) return std::pair{"tenant \"" + tenant + "\"", std::move(*text)};
+  if (auto text = bans->of_user(tenant, user_, now)) return std::pair{"user \"" + user_ + "\"", std::move(*text)};
+  if (auto text = bans->of_address(peer_.host, now)) return std::pair{"address " + peer_.host, std::move(*text)};
+  return std::nullopt;
+}
+
+void client::look_at_bans() {
+  const auto ban = ban_now();
+  if (!ban) return;
+  fail(between_transactions() ? protocol::error_code::tenant_closed : protocol::error_code::tenant_closed_unknown,
+       {ban->first + " is banned" + ban->second});
 }
 
 /// The limits of clients, as the settings are now.

@@ -9,6 +9,7 @@ constexpr std::span<const console_command> (*groups[])() = {
     console_act_commands,
     console_show_commands,
     console_own_commands,
+    console_object_commands,
 };
 
 constexpr console_parameter parameters[] = {

@@ -84,6 +84,7 @@ const std::vector<console_command>& console_commands();
 // -----------------------------------------------------------------------------------------------------
 
 std::span<const console_command> console_act_commands();
+std::span<const console_command> console_object_commands();
 std::span<const console_command> console_own_commands();
 std::span<const console_command> console_show_commands();
 

@@ -3,7 +3,7 @@
 //   node ── tenants ── tenant (one a tenant) ── steward (one a pool) ── share (one a reactor at most)
 //                                                                        ├── server (one a connection to Postgres)
 //   listener ── client (one a connection) ── its share ── a server, while it has one
-//   console, gatherer, resolver, key_deriver, user_lookup: ask and be answered
+//   console, gatherer, objects, resolver, key_deriver, user_lookup: ask and be answered
 //
 // listener, client, server, share and canceller live on reactors and are spoken to by plain sends that carry an epoch;
 // the others run on CAF's scheduler and have typed handles. All messages here stay within the process.
@@ -12,7 +12,9 @@
 #include "actors/pool_gates.hpp"
 #include "cluster/memory_guard.hpp"
 #include "cluster/permits.hpp"
+#include "config/difference.hpp"
 #include "config/hba.hpp"
+#include "config/objects.hpp"
 #include "config/resolve.hpp"
 #include "config/settings.hpp"
 #include "protocol/bytes.hpp"
@@ -500,6 +502,12 @@ struct reload_settings {};
 struct reload_result {
   bool applied = false;
   std::vector<std::string> lines;
+  config::difference changes;
+  std::vector<config::drift> left_out; // objects of the store that do not count
+};
+/// The objects of the store are these now.
+struct take_objects {
+  std::shared_ptr<const config::stored_objects> now;
 };
 /// How to end: `wait_for_clients` as SIGTERM (clients stay until they leave, new ones are refused), `wait_for_servers`
 /// as SIGINT (every client ends with its transaction), `at_once` as SIGQUIT.
@@ -507,7 +515,70 @@ enum class shutdown_mode : std::uint8_t { wait_for_clients, wait_for_servers, at
 struct shut_down {
   shutdown_mode mode = shutdown_mode::at_once;
 };
-using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reload_result>, caf::reacts_to<shut_down>>;
+using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reload_result>,
+                                    caf::replies_to<take_objects>::with<reload_result>, caf::reacts_to<shut_down>>;
+
+// -- objects
+// --------------------------------------------------------------------------------------------------------------
+
+/// Who wants something, for the audit log.
+struct author {
+  std::string who;  // "token deploy", "console admin"
+  std::string from; // an address
+};
+/// What came of a change. `unknown`: nobody can say whether it was made.
+enum class change_outcome : std::uint8_t {
+  done,
+  refused,        // `fault` says why
+  lost,           // somebody else has changed it meanwhile, or it is not as `if_match` says
+  no_store,       // there is none
+  unavailable,    // the store cannot be written
+  unknown,
+};
+/// `if_match`: only if its revision is this one; nullopt: whatever it is.
+struct change_object {
+  config::object_change what;
+  std::optional<std::uint64_t> if_match;
+  author by;
+};
+struct object_changed {
+  change_outcome outcome = change_outcome::unavailable;
+  config::object_fault fault;
+  std::string why;                // of lost to unknown
+  std::uint64_t revision = 0;     // done: of the change; lost: as it stands, 0: it is not there
+  bool created = false;
+  std::vector<std::string> lines; // what it changed in the node, as of a reload
+};
+/// Something that was done which is no change of an object: a line in the audit log.
+struct note_audit {
+  author by;
+  std::string what;
+};
+/// The audit log, newest first, before the entry of that key.
+struct read_audit {
+  std::size_t limit = 100;
+  std::string before;
+};
+struct audit_entry {
+  std::string key, at, who, from, what;
+  std::vector<std::string> fields; // of an object that changed; never their values
+};
+struct audit_page {
+  bool available = false;
+  std::string why; // not available
+  std::vector<audit_entry> entries;
+};
+/// Whether what lives in the store can be changed now.
+struct ask_store {};
+struct store_state {
+  std::string name; // empty: there is no store
+  bool works = false;
+  std::string why;
+};
+/// change_object: look at it, write it, apply it; note_audit: a line; read_audit: lines; ask_store: how it is
+using objects_actor =
+    caf::typed_actor<caf::replies_to<change_object>::with<object_changed>, caf::reacts_to<note_audit>,
+                     caf::replies_to<read_audit>::with<audit_page>, caf::replies_to<ask_store>::with<store_state>>;
 
 // -- what the gatherer asks pinned actors
 // ------------------------------------------------------------------------------------
@@ -629,6 +700,14 @@ PG_EDGE_LOCAL_MESSAGE(gather_view)
 PG_EDGE_LOCAL_MESSAGE(gathered_view)
 PG_EDGE_LOCAL_MESSAGE(reload_settings)
 PG_EDGE_LOCAL_MESSAGE(reload_result)
+PG_EDGE_LOCAL_MESSAGE(take_objects)
+PG_EDGE_LOCAL_MESSAGE(change_object)
+PG_EDGE_LOCAL_MESSAGE(object_changed)
+PG_EDGE_LOCAL_MESSAGE(note_audit)
+PG_EDGE_LOCAL_MESSAGE(read_audit)
+PG_EDGE_LOCAL_MESSAGE(audit_page)
+PG_EDGE_LOCAL_MESSAGE(ask_store)
+PG_EDGE_LOCAL_MESSAGE(store_state)
 PG_EDGE_LOCAL_MESSAGE(shut_down)
 PG_EDGE_LOCAL_MESSAGE(client_row)
 PG_EDGE_LOCAL_MESSAGE(share_snapshot)

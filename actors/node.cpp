@@ -3,14 +3,15 @@
 #include "actors/console.hpp"
 #include "actors/console_control.hpp"
 #include "actors/gatherer.hpp"
+#include "actors/live_settings.hpp"
 #include "actors/log.hpp"
 #include "actors/memory_watch.hpp"
+#include "actors/objects.hpp"
 #include "actors/random.hpp"
 #include "actors/resolver.hpp"
 #include "actors/tenants.hpp"
 #include "actors/user_lookup.hpp"
 #include "actors/warm_pools.hpp"
-#include "config/difference.hpp"
 #include "config/load.hpp"
 #include "protocol/errors.hpp"
 
@@ -34,7 +35,7 @@ using look_again_atom = caf::atom_constant<caf::atom("look")>;
 struct node_state {
   actor_stats::alive_token alive{actor_kind::node};
   node_context* context = nullptr;
-  std::string file;
+  std::unique_ptr<live_settings> settings;
   std::vector<caf::actor>* listeners = nullptr;
   std::atomic<bool>* finished = nullptr;
   bool stopping = false;
@@ -42,43 +43,6 @@ struct node_state {
 
 using inner_node_actor = node_actor::extend<caf::reacts_to<look_again_atom>>;
 using node_self = inner_node_actor::stateful_pointer<node_state>;
-
-reload_result reload_now(node_self self) {
-  node_state& state = self->state;
-  reload_result result;
-  const config::load_result loaded = config::load_file(state.file);
-  for (const config::problem& problem : loaded.problems)
-    result.lines.push_back(config::to_string(problem));
-  std::string error;
-  const auto now = loaded.value ? make_node_settings(loaded.value, error) : nullptr;
-  if (!error.empty()) result.lines.push_back(error);
-  if (!now || !error.empty()) {
-    for (const std::string& line : result.lines)
-      log(level::error, log_event::settings_refused, {{"problem", line}});
-    return result;
-  }
-  const config::difference changes = config::diff(*state.context->settings()->values, *loaded.value);
-  for (const std::string& line : changes.changed)
-    result.lines.push_back(line);
-  for (const std::string& line : changes.needs_restart)
-    result.lines.push_back(line + " (needs a restart)");
-  const auto before = state.context->settings();
-  for (const auto* names : {&changes.listeners.added, &changes.listeners.removed, &changes.listeners.changed})
-    for (const std::string& name : *names)
-      result.lines.push_back("listener " + name + ": what it listens on changes with a restart");
-  state.context->set_settings(now);
-  state.context->credentials.settings_changed(*before->values, *loaded.value);
-  caf::anon_send(state.context->tenants, settings_changed{loaded.value});
-  warm_pools(state.context->tenants, *loaded.value);
-  result.applied = true;
-  log(level::info, log_event::settings_reloaded,
-      {{"changed", changes.changed.size()},
-       {"needs_restart", changes.needs_restart.size()},
-       {"databases_changed",
-        changes.databases.added.size() + changes.databases.removed.size() + changes.databases.changed.size()},
-       {"users_changed", changes.users.added.size() + changes.users.removed.size() + changes.users.changed.size()}});
-  return result;
-}
 
 std::string_view describe_mode(shutdown_mode mode) {
   return mode == shutdown_mode::wait_for_clients   ? "wait for clients"
@@ -110,11 +74,12 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
 inner_node_actor::behavior_type node_behaviour(node_self self, node_context* context, std::string file,
                                                std::vector<caf::actor>* listeners, std::atomic<bool>* finished) {
   self->state.context = context;
-  self->state.file = std::move(file);
+  self->state.settings = std::make_unique<live_settings>(*context, std::move(file));
   self->state.listeners = listeners;
   self->state.finished = finished;
   return {
-      [self](const reload_settings&) { return reload_now(self); },
+      [self](const reload_settings&) { return self->state.settings->reload(); },
+      [self](const take_objects& message) { return self->state.settings->take(message.now); },
       [self](const shut_down& message) { begin_shutdown(self, message.mode); },
       [self](look_again_atom) {
         if (self->state.context->clients.load(std::memory_order_relaxed) <= 0)
@@ -189,9 +154,10 @@ std::shared_ptr<const node_settings> make_node_settings(std::shared_ptr<const co
   return result;
 }
 
-node::node(std::string file, std::shared_ptr<const config::settings> settings) : file_(std::move(file)) {
+node::node(std::string file, config::load_result loaded) : file_(std::move(file)) {
   auto in_force = std::make_shared<node_settings>();
-  in_force->values = std::move(settings);
+  in_force->values = loaded.value;
+  in_force->of_file = std::make_shared<const config::load_result>(std::move(loaded));
   context_.set_settings(std::move(in_force));
   context_.secret = machine_secret();
 }
@@ -230,9 +196,13 @@ bool node::open_listeners(const config::settings& settings, std::vector<std::str
 }
 
 bool node::start(std::vector<std::string>& errors) {
-  const auto values = context_.settings()->values;
+  auto store = open_store(*context_.settings()->values);
+  store_content content;
+  if (store) content = read_store_now(*store, cluster::store_root(cluster::local_cluster));
   std::string error;
-  const auto in_force = make_node_settings(values, error);
+  const std::shared_ptr<const node_settings> in_force =
+      merge_settings(context_.settings()->of_file, content.objects, error);
+  const auto values = in_force ? in_force->values : context_.settings()->values;
   if (!in_force) errors.push_back(error);
   if (!open_listeners(*values, errors) || !in_force) {
     sockets_.clear();
@@ -254,6 +224,7 @@ bool node::start(std::vector<std::string>& errors) {
   context_.console = spawn_console(*system_, context_);
   context_.gatherer = spawn_gatherer(*system_, context_);
   context_.node = system_->spawn(node_behaviour, &context_, file_, &listeners_, &finished_);
+  context_.objects = spawn_objects(*system_, context_, std::move(store), std::move(content));
   context_.memory_watch = spawn_memory_watch(*system_, context_);
   for (const auto& one : context_.reactors)
     one->start();
@@ -297,13 +268,15 @@ void node::stop() {
   const caf::exit_reason reason = caf::exit_reason::user_shutdown;
   for (const auto& handle :
        {caf::actor_cast<caf::actor>(context_.tenants), caf::actor_cast<caf::actor>(context_.console),
-        caf::actor_cast<caf::actor>(context_.gatherer), caf::actor_cast<caf::actor>(context_.lookup),
-        caf::actor_cast<caf::actor>(context_.resolver), caf::actor_cast<caf::actor>(context_.deriver),
-        caf::actor_cast<caf::actor>(context_.node), context_.memory_watch})
+        caf::actor_cast<caf::actor>(context_.gatherer), caf::actor_cast<caf::actor>(context_.objects),
+        caf::actor_cast<caf::actor>(context_.lookup), caf::actor_cast<caf::actor>(context_.resolver),
+        caf::actor_cast<caf::actor>(context_.deriver), caf::actor_cast<caf::actor>(context_.node),
+        context_.memory_watch})
     caf::anon_send_exit(handle, reason);
   context_.tenants = nullptr;
   context_.console = nullptr;
   context_.gatherer = nullptr;
+  context_.objects = nullptr;
   context_.lookup = nullptr;
   context_.resolver = nullptr;
   context_.deriver = nullptr;

@@ -16,8 +16,8 @@ namespace pg_edge::actors {
 
 class node {
 public:
-  /// `settings` have been loaded from `file`, which a reload reads again.
-  node(std::string file, std::shared_ptr<const config::settings> settings);
+  /// `loaded` is what stood in `file`, which a reload reads again.
+  node(std::string file, config::load_result loaded);
   ~node();
 
   /// Opens the addresses and serves. False: `errors` says why, and nothing runs.

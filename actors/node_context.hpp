@@ -38,7 +38,11 @@ struct door_tls {
 
 /// Settings and what is made of them; replaced as a whole by a reload.
 struct node_settings {
-  std::shared_ptr<const config::settings> values;
+  std::shared_ptr<const config::settings> values; // of the file and of the store's objects
+  std::shared_ptr<const config::load_result> of_file;
+  std::shared_ptr<const config::stored_objects> objects = std::make_shared<const config::stored_objects>();
+  std::shared_ptr<const config::ban_list> bans = std::make_shared<const config::ban_list>();
+  std::vector<config::drift> left_out; // objects that do not count
   config::server_name_index server_names;
   door_tls client_tls;                                // of the door of the global settings
   std::map<std::string, door_tls, std::less<>> doors; // of [listeners] that have TLS settings of their own
@@ -78,6 +82,7 @@ public:
   user_lookup_actor lookup;
   console_actor console;
   gatherer_actor gatherer;
+  objects_actor objects;
   node_actor node;
   caf::actor memory_watch;
   cancel_registry cancels;

@@ -65,7 +65,10 @@ caf::behavior share::make_behavior() {
       [this](const detach_client& message) { on_detach(message); },
       [this](const want_cancel& message) { on_want_cancel(message); },
       [this](const cancel_over&) { on_cancel_over(); },
-      [this](const share_settings&) { on_settings(); },
+      [this](const share_settings&) {
+        on_settings();
+        look_at_bans();
+      },
       [this](const limits_moved&) { on_limits_moved(); },
       [this](const login_turn&) { on_login_turn(); },
       [this](const end_clients& message) { on_end_clients(message); },

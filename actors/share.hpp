@@ -144,6 +144,7 @@ private:
   void replace_stale();
   void kill_everybody();
   void kill_client(std::uint64_t id);
+  void look_at_bans();
 
   // -- share_upkeep.cpp
   void tick();
@@ -177,6 +178,7 @@ private:
   caf::strong_actor_ptr self_ptr() { return caf::actor_cast<caf::strong_actor_ptr>(this); }
 
   node_context& node_;
+  std::shared_ptr<const config::ban_list> seen_bans_; // for which no client is left
   pool_common_ptr pool_;
   mutable present_settings settings_;
   steward_actor steward_;

@@ -84,6 +84,17 @@ void share::kill_everybody() {
     one.opening = nullptr;
 }
 
+/// Whoever is banned by now leaves; a client that comes looks for itself.
+void share::look_at_bans() {
+  const auto bans = node_.settings()->bans;
+  if (std::exchange(seen_bans_, bans) == bans || bans->empty()) return;
+  std::vector<caf::strong_actor_ptr> clients;
+  for (list_link* link = clients_.next(); link != &clients_; link = link->next())
+    clients.push_back(caf::actor_cast<caf::strong_actor_ptr>(&static_cast<owned_link<client>*>(link)->owner));
+  for (const caf::strong_actor_ptr& who : clients)
+    static_cast<client*>(caf::actor_cast<caf::abstract_actor*>(who))->look_at_bans();
+}
+
 void share::kill_client(std::uint64_t id) {
   for (list_link* link = clients_.next(); link != &clients_; link = link->next()) {
     client& who = static_cast<owned_link<client>*>(link)->owner;

@@ -92,4 +92,23 @@ difference diff(const settings& old_settings, const settings& new_settings) {
   return out;
 }
 
+std::vector<std::string> report(const difference& changes) {
+  std::vector<std::string> out = changes.changed;
+  const auto tell = [&](std::string_view kind, const name_changes& names) {
+    for (const auto& [list, word] :
+         {std::pair{&names.added, "added"}, std::pair{&names.removed, "removed"}, std::pair{&names.changed, "changed"}})
+      for (const std::string& name : *list)
+        out.push_back(std::string{kind} + " " + name + ": " + word);
+  };
+  tell("tenant", changes.tenants);
+  tell("database", changes.databases);
+  tell("user", changes.users);
+  for (const std::string& line : changes.needs_restart)
+    out.push_back(line + " (needs a restart)");
+  for (const auto* names : {&changes.listeners.added, &changes.listeners.removed, &changes.listeners.changed})
+    for (const std::string& name : *names)
+      out.push_back("listener " + name + ": what it listens on changes with a restart");
+  return out;
+}
+
 } // namespace pg_edge::config

@@ -28,4 +28,7 @@ struct difference {
 
 difference diff(const settings& old_settings, const settings& new_settings);
 
+/// A line each, as RELOAD tells them: what takes effect now, then what needs a restart.
+std::vector<std::string> report(const difference& changes);
+
 } // namespace pg_edge::config

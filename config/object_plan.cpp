@@ -122,12 +122,14 @@ planned_change plan(const load_result& file, const stored_objects& now, const ob
                     const outside& world) {
   planned_change out;
   if (out.fault = fault_of_name(change.id); out.fault.is != fault_kind::none) return out;
-  if (const auto place = place_in_file(file, change.id)) {
+  const auto found = now.find(change.id);
+  // What is left in the store of an object that the file has taken over can be removed; nothing but that.
+  const bool left_over = change.verb == object_verb::remove && found != now.end();
+  if (const auto place = place_in_file(file, change.id); place && !left_over) {
     out.fault =
         fault(fault_kind::of_file, to_string(change.id) + " is the file's: change it there, in " + *place, {}, *place);
     return out;
   }
-  const auto found = now.find(change.id);
   const stored_object* before = found == now.end() ? nullptr : &found->second;
   const bool needs_one = change.verb == object_verb::patch || change.verb == object_verb::remove;
   if (needs_one && before == nullptr)

@@ -31,6 +31,14 @@ constexpr setting_row rows[] = {
      .group = "Node",
      .help = "Threads that serve connections; 0 means one per core."},
 
+    {.name = "store_path",
+     .sections = in_global,
+     .global = &s::store_path,
+     .reloadable = restart_only,
+     .group = "Node",
+     .help = "File of the store: what the API and BAN change while the node runs, and the audit log. Empty means "
+             "/var/lib/pg_edge/store.db if there is an [admin] section, else no store."},
+
     // -- listening ----------------------------------------------------------------------------------------------------
     {.name = "listen_addr",
      .sections = in_global,

@@ -319,6 +319,7 @@ struct settings {
   std::map<std::string, listener, std::less<>> listeners;
   admin_settings admin;
   std::string file;
+  std::string store_path; // of objects made at run time; empty: what store_of() says
 };
 
 /// The tenant of that name; empty and "default" mean the default tenant; null when there is none.

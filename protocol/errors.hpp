@@ -28,7 +28,7 @@ enum class error_code : std::uint8_t {
   password_failed_signs,    // {0} user, {1} all that could name its tenant
   tenant_conflict,          // {0} a tenant and how it was named, {1} another one
   address_not_allowed,      // {0} address, {1} user, {2} database
-  tenant_banned,            // {0} tenant, {1} until when and why
+  tenant_banned,            // {0} tenant, user or address, {1} until when and why
   too_many_failures,        // {0} user, {1} address, {2} seconds
   not_allowed,              // {0} user, {1} database
   hba_no_entry,             // {0} host, {1} user, {2} database, {3} encryption

@@ -99,7 +99,7 @@ int serve(const std::string& file) {
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   if (loaded.value->verbose > 0) actors::set_log_level(actors::level::debug);
-  actors::node node(file, loaded.value);
+  actors::node node(file, loaded);
   std::vector<std::string> errors;
   if (!node.start(errors)) {
     for (const std::string& error : errors)

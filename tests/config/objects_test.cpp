@@ -176,6 +176,15 @@ BOOST_AUTO_TEST_CASE(what_is_of_the_file_says_where) {
               "", ":4");
 }
 
+/// The file has taken it over: what the store still has of it can go, and nothing else.
+BOOST_AUTO_TEST_CASE(what_the_file_has_taken_over_can_be_removed_from_the_store) {
+  const stored_objects now{{database_id("default", "app"), object("{}")}};
+  check_fault(planned(now, object_verb::patch, database_id("default", "app")), fault_kind::of_file, "", "file");
+  const auto got = planned(now, object_verb::remove, database_id("default", "app"));
+  BOOST_TEST((got.fault.is == fault_kind::none), got.fault.what);
+  BOOST_TEST(got.gone.size() == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(exists_and_missing) {
   const stored_objects now{{database_id("default", "x"), object(R"({})")}};
   check_fault(planned(now, object_verb::create, database_id("default", "x")), fault_kind::exists, "", "already");

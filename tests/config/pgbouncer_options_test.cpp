@@ -298,13 +298,23 @@ BOOST_AUTO_TEST_CASE(the_list_is_whole) {
     }
   for (const auto& absent : absent_rows())
     BOOST_TEST(names.contains(absent.name), absent.name);
-  const std::set<std::string_view> ours = {
-      "reactors",           "server_allow_cleartext", "auth_cache_time",
-      "auth_failure_limit", "auth_failure_window",    "mock_authentication_nonce",
-      "load_balance_hosts", "max_tenant_connections", "max_tenant_client_connections",
-      "max_tenant_pools",   "max_waiting_clients",    "max_client_statements",
-      "max_client_memory",  "memory_limit",           "max_server_logins",
-      "auth_pam_service"};
+  const std::set<std::string_view> ours = {"reactors",
+                                           "server_allow_cleartext",
+                                           "auth_cache_time",
+                                           "auth_failure_limit",
+                                           "auth_failure_window",
+                                           "mock_authentication_nonce",
+                                           "load_balance_hosts",
+                                           "max_tenant_connections",
+                                           "max_tenant_client_connections",
+                                           "max_tenant_pools",
+                                           "max_waiting_clients",
+                                           "max_client_statements",
+                                           "max_client_memory",
+                                           "memory_limit",
+                                           "max_server_logins",
+                                           "auth_pam_service",
+                                           "store_path"};
   for (const auto& row : setting_rows())
     if ((row.sections & in_global) != 0 && !ours.contains(row.name)) BOOST_TEST(names.contains(row.name), row.name);
 }

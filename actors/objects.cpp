@@ -1,0 +1,499 @@
+#include "actors/objects.hpp"
+
+#include "actors/actor_stats.hpp"
+#include "actors/audit.hpp"
+#include "actors/log.hpp"
+#include "actors/sqlite_store.hpp"
+#include "config/load.hpp"
+#include "config/timestamp.hpp"
+
+#include <deque>
+#include <functional>
+#include <future>
+
+namespace pg_edge::actors {
+
+using cluster::store_answer;
+using cluster::store_event;
+using cluster::store_outcome;
+using cluster::store_write;
+using config::object_id;
+using config::stored_object;
+using config::stored_objects;
+
+namespace {
+
+constexpr std::chrono::seconds retry_pause{1};     // while the store cannot be read
+constexpr std::chrono::seconds probe_pause{5};     // while it cannot be written
+constexpr std::chrono::seconds ban_look{30};       // for bans that have ended
+constexpr std::chrono::seconds apply_patience{60}; // the node may read certificates
+constexpr std::size_t most_trimmed = 20;           // entries of the audit log in one commit
+constexpr std::string_view audit_folder = "audit/";
+constexpr std::string_view no_store_text =
+    "there is no store: set store_path in [pg_edge], and restart, to change things while the node runs";
+
+/// A function for the actor, from a thread of the store or from itself later.
+struct run_here {
+  std::function<void()> what;
+};
+
+} // namespace
+} // namespace pg_edge::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::run_here)
+
+namespace pg_edge::actors {
+
+// -- reading
+// --------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::string key_of(const std::string& root, const object_id& id) {
+  const auto& row = config::row_of(id.kind);
+  if (row.of_tenant) return cluster::store_key(root, row.folder, {id.tenant, id.name});
+  return cluster::store_key(root, row.folder, {id.name});
+}
+
+std::optional<object_id> id_of(const std::string& root, const std::string& key) {
+  for (const auto& row : config::object_kinds()) {
+    const auto names = cluster::names_of_key(root, row.folder, key);
+    if (!names || names->size() != (row.of_tenant ? 2U : 1U)) continue;
+    return object_id{row.kind, row.of_tenant ? (*names)[0] : std::string{}, names->back()};
+  }
+  return std::nullopt;
+}
+
+} // namespace
+
+std::unique_ptr<cluster::store> open_store(const config::settings& settings) {
+  if (!settings.store_path.empty()) return std::make_unique<sqlite_store>(settings.store_path);
+  return settings.admin.served ? std::make_unique<sqlite_store>(usual_store_path) : nullptr;
+}
+
+store_content read_content(const store_answer& listed, const std::string& root) {
+  store_content out;
+  out.why = listed.why;
+  if (!listed.ok()) return out;
+  out.read = true;
+  out.revision = listed.revision;
+  auto objects = std::make_shared<stored_objects>();
+  for (const auto& entry : listed.entries) {
+    if (entry.key.compare(root.size(), audit_folder.size(), audit_folder) == 0) {
+      out.audit_keys.push_back(entry.key);
+    } else if (const auto id = id_of(root, entry.key)) {
+      auto object = config::parse_stored_object(entry.value);
+      if (!object) object = stored_object{"not readable", 0, {}, {}}; // drift says so
+      object->revision = entry.revision;
+      objects->emplace(*id, std::move(*object));
+    }
+  }
+  out.objects = std::move(objects);
+  return out;
+}
+
+store_content read_store_now(cluster::store& from, const std::string& root) {
+  auto got = std::make_shared<std::promise<store_answer>>();
+  auto answer = got->get_future();
+  from.list({root, 0, false, {}}, [got](store_answer what) { got->set_value(std::move(what)); });
+  return read_content(answer.get(), root); // the store answers in store_timeout
+}
+
+// -- the actor
+// ------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+using inner_objects = objects_actor::extend<caf::reacts_to<run_here>>;
+
+class object_keeper {
+public:
+  object_keeper(inner_objects::pointer self, node_context& node, std::unique_ptr<cluster::store> store,
+                store_content first);
+
+  caf::typed_response_promise<object_changed> change(const change_object& wish);
+  void note(const note_audit& what);
+  caf::typed_response_promise<audit_page> read(const read_audit& what);
+  store_state state() const;
+
+private:
+  struct waiting {
+    change_object wish;
+    caf::typed_response_promise<object_changed> answer;
+  };
+  using waiting_ptr = std::shared_ptr<waiting>;
+
+  // -- changes
+  void next();
+  void begin(const waiting_ptr& one);
+  void written(const waiting_ptr& one, const config::planned_change& plan, const store_answer& answer);
+  void finish(const waiting_ptr& one, object_changed result);
+  std::vector<store_write> writes_of(const waiting& one, const config::planned_change& plan);
+  void add_audit(std::vector<store_write>& to, const author& by, const std::string& what,
+                 const std::vector<std::string>& fields);
+  // -- what others change
+  void read_anew(std::function<void()> then);
+  void watch(cluster::store_revision after);
+  void take_event(const store_event& event);
+  /// Brings objects_ into force; `then` gets what that changed, if it is known.
+  void apply(std::function<void(const reload_result&)> then);
+  // -- how the store is
+  void note_answer(const store_answer& answer);
+  void failed(const std::string& why);
+  void probe();
+  void look_at_bans();
+  // -- help
+  cluster::store_handler here(std::function<void(store_answer&)> then);
+  void later(std::chrono::milliseconds pause, std::function<void()> what);
+
+  actor_stats::alive_token alive_{actor_kind::objects};
+  inner_objects::pointer self_;
+  node_context& node_;
+  const std::string root_ = cluster::store_root(cluster::local_cluster);
+  stored_objects objects_;
+  std::deque<std::string> audit_keys_; // oldest first
+  std::uint64_t audit_count_ = 0;
+  std::deque<waiting_ptr> queue_;
+  bool busy_ = false; // the first of the queue is under way
+  bool works_ = true, probing_ = false;
+  std::string why_;
+  std::unique_ptr<cluster::store> store_; // last: it goes first, with all that it may still call
+};
+
+object_keeper::object_keeper(inner_objects::pointer self, node_context& node, std::unique_ptr<cluster::store> store,
+                             store_content first)
+    : self_(self), node_(node), store_(std::move(store)) {
+  if (!store_) return;
+  if (first.read) {
+    objects_ = *first.objects;
+    audit_keys_.assign(first.audit_keys.begin(), first.audit_keys.end());
+    watch(first.revision);
+  } else {
+    failed(first.why);
+    later(retry_pause, [this] { read_anew({}); });
+  }
+  later(ban_look, [this] { look_at_bans(); });
+}
+
+// -- help
+// ----------------------------------------------------------------------------------------------------------------
+
+/// The handler is called on a thread of the store, which does nothing but pass on.
+cluster::store_handler object_keeper::here(std::function<void(store_answer&)> then) {
+  const auto self = caf::actor_cast<caf::actor>(self_);
+  return [self, then = std::move(then)](store_answer answer) {
+    auto kept = std::make_shared<store_answer>(std::move(answer));
+    caf::anon_send(self, run_here{[then, kept] { then(*kept); }});
+  };
+}
+
+void object_keeper::later(std::chrono::milliseconds pause, std::function<void()> what) {
+  self_->delayed_send(self_, pause, run_here{std::move(what)});
+}
+
+store_state object_keeper::state() const {
+  if (!store_) return {{}, false, std::string{no_store_text}};
+  return {store_->name(), works_, works_ ? std::string{} : why_};
+}
+
+// -- changes
+// -------------------------------------------------------------------------------------------------------------
+
+caf::typed_response_promise<object_changed> object_keeper::change(const change_object& wish) {
+  auto promise = self_->make_response_promise<object_changed>();
+  queue_.push_back(std::make_shared<waiting>(waiting{wish, promise}));
+  next();
+  return promise;
+}
+
+void object_keeper::next() {
+  if (busy_ || queue_.empty()) return;
+  busy_ = true;
+  begin(queue_.front());
+}
+
+void object_keeper::finish(const waiting_ptr& one, object_changed result) {
+  one->answer.deliver(std::move(result));
+  queue_.pop_front();
+  busy_ = false;
+  next();
+}
+
+void object_keeper::begin(const waiting_ptr& one) {
+  object_changed result;
+  const auto& wish = one->wish;
+  const auto found = objects_.find(wish.what.id);
+  const std::uint64_t present = found == objects_.end() ? 0 : found->second.revision;
+  if (!store_) {
+    result.outcome = change_outcome::no_store;
+    result.why = no_store_text;
+    return finish(one, std::move(result));
+  }
+  const auto file = node_.settings()->of_file;
+  if (wish.if_match && *wish.if_match != present && (present != 0 || !config::place_in_file(*file, wish.what.id))) {
+    result.outcome = change_outcome::lost;
+    result.why = present == 0 ? "it is not there any more" : "somebody has changed it meanwhile";
+    result.revision = present;
+    return finish(one, std::move(result));
+  }
+  const auto plan = config::plan(*file, objects_, wish.what, config::real_outside());
+  if (plan.fault.is != config::object_fault::kind::none) {
+    result.outcome = change_outcome::refused;
+    result.fault = plan.fault;
+    result.revision = present;
+    return finish(one, std::move(result));
+  }
+  if (present != 0 && plan.gone.empty() && plan.changed_fields.empty()) { // it is so already
+    result.outcome = change_outcome::done;
+    result.revision = present;
+    return finish(one, std::move(result));
+  }
+  store_->commit(writes_of(*one, plan), here([this, one, plan](store_answer& answer) { written(one, plan, answer); }));
+}
+
+std::vector<store_write> object_keeper::writes_of(const waiting& one, const config::planned_change& plan) {
+  std::vector<store_write> out;
+  const object_id& id = one.wish.what.id;
+  std::string what;
+  if (plan.gone.empty()) {
+    const auto found = objects_.find(id);
+    const std::uint64_t present = found == objects_.end() ? 0 : found->second.revision;
+    const stored_object now{plan.body, 0, one.wish.by.who, now_text()};
+    out.push_back({key_of(root_, id), config::stored_text(now), present, 0, false});
+    what = (present == 0 ? "create " : "change ") + config::to_string(id);
+  } else {
+    for (const object_id& gone : plan.gone)
+      out.push_back({key_of(root_, gone), std::nullopt, objects_.at(gone).revision, 0, false});
+    what = "remove " + config::to_string(id) +
+           (plan.gone.size() > 1 ? " and " + std::to_string(plan.gone.size() - 1) + " in it" : "");
+  }
+  add_audit(out, one.wish.by, what, plan.changed_fields);
+  return out;
+}
+
+void object_keeper::written(const waiting_ptr& one, const config::planned_change& plan, const store_answer& answer) {
+  note_answer(answer);
+  object_changed result;
+  result.why = answer.why;
+  const object_id& id = one->wish.what.id;
+  switch (answer.outcome) {
+  case store_outcome::ok:
+    break;
+  case store_outcome::conflict:
+    result.outcome = change_outcome::lost;
+    result.why = "somebody has changed it meanwhile";
+    return read_anew([this, one, result, id]() mutable {
+      const auto found = objects_.find(id);
+      result.revision = found == objects_.end() ? 0 : found->second.revision;
+      finish(one, std::move(result));
+    });
+  case store_outcome::unavailable:
+    result.outcome = change_outcome::unavailable;
+    return finish(one, std::move(result));
+  case store_outcome::unknown: // what is there now is what counts
+    result.outcome = change_outcome::unknown;
+    return read_anew([this, one, result]() mutable { finish(one, std::move(result)); });
+  }
+  result.outcome = change_outcome::done;
+  result.revision = answer.revision;
+  if (plan.gone.empty())
+    result.created =
+        objects_.insert_or_assign(id, stored_object{plan.body, answer.revision, one->wish.by.who, now_text()}).second;
+  for (const object_id& gone : plan.gone)
+    objects_.erase(gone);
+  log(level::info, log_event::object_changed,
+      {{"object", config::to_string(id)},
+       {"what", !plan.gone.empty() ? "removed"
+                : result.created   ? "created"
+                                   : "changed"},
+       {"revision", answer.revision},
+       {"by", one->wish.by.who},
+       {"from", one->wish.by.from}});
+  apply([this, one, result](const reload_result& applied) mutable {
+    result.lines = applied.lines;
+    finish(one, std::move(result));
+  });
+}
+
+void object_keeper::apply(std::function<void(const reload_result&)> then) {
+  self_->request(node_.node, apply_patience, take_objects{std::make_shared<const stored_objects>(objects_)})
+      .then([then](const reload_result& result) { then(result); },
+            [then](const caf::error&) {
+              reload_result late;
+              late.lines.push_back("the node has not said yet what that changes");
+              then(late);
+            });
+}
+
+// -- the audit log
+// -------------------------------------------------------------------------------------------------------
+
+void object_keeper::add_audit(std::vector<store_write>& to, const author& by, const std::string& what,
+                              const std::vector<std::string>& fields) {
+  const std::string key = root_ + std::string{audit_folder} + audit_key_part(audit_count_++);
+  to.push_back({key, audit_text({key, now_text(), by.who, by.from, what, fields}), std::nullopt, 0, false});
+  audit_keys_.push_back(key);
+  for (std::size_t i = 0; i < most_trimmed && audit_keys_.size() > kept_audit_entries; ++i) {
+    to.push_back({audit_keys_.front(), std::nullopt, std::nullopt, 0, false});
+    audit_keys_.pop_front();
+  }
+}
+
+void object_keeper::note(const note_audit& what) {
+  if (!store_) return;
+  std::vector<store_write> writes;
+  add_audit(writes, what.by, what.what, {});
+  store_->commit(std::move(writes), here([this](store_answer& answer) { note_answer(answer); }));
+}
+
+caf::typed_response_promise<audit_page> object_keeper::read(const read_audit& what) {
+  auto promise = self_->make_response_promise<audit_page>();
+  if (!store_) {
+    promise.deliver(audit_page{false, std::string{no_store_text}, {}});
+    return promise;
+  }
+  const std::string prefix = root_ + std::string{audit_folder};
+  const std::string beyond = what.before.empty() ? std::string{} : prefix + what.before;
+  store_->list({prefix, what.limit, true, beyond}, here([promise, prefix](store_answer& answer) mutable {
+                 audit_page page{answer.ok(), answer.why, {}};
+                 for (const auto& entry : answer.entries)
+                   page.entries.push_back(parse_audit(entry.key.substr(prefix.size()), entry.value));
+                 promise.deliver(std::move(page));
+               }));
+  return promise;
+}
+
+// -- what others change
+// --------------------------------------------------------------------------------------------------
+
+/// Until it works: everything else can wait, for what is in force stays so.
+void object_keeper::read_anew(std::function<void()> then) {
+  store_->list({root_, 0, false, {}}, here([this, then](store_answer& answer) {
+                 if (!answer.ok()) {
+                   failed(answer.why);
+                   later(retry_pause, [this] { read_anew({}); });
+                   if (then) then();
+                   return;
+                 }
+                 note_answer(answer);
+                 const store_content content = read_content(answer, root_);
+                 objects_ = *content.objects;
+                 audit_keys_.assign(content.audit_keys.begin(), content.audit_keys.end());
+                 watch(content.revision);
+                 apply([then](const reload_result&) {
+                   if (then) then();
+                 });
+               }));
+}
+
+/// One watch at a time: an older one that still speaks says nothing new, since revisions are compared.
+void object_keeper::watch(cluster::store_revision after) {
+  const caf::actor_addr weak = self_->address(); // the store must not keep the actor that owns it
+  store_->watch(root_, after, [this, weak](store_event event) {
+    if (const auto self = caf::actor_cast<caf::actor>(weak)) {
+      auto kept = std::make_shared<store_event>(std::move(event));
+      caf::anon_send(self, run_here{[this, kept] { take_event(*kept); }});
+    }
+  });
+}
+
+void object_keeper::take_event(const store_event& event) {
+  if (event.lost) return read_anew({});
+  bool news = false;
+  for (const auto& change : event.changes) {
+    const auto id = id_of(root_, change.key);
+    if (!id) continue;
+    const auto found = objects_.find(*id);
+    if (found != objects_.end() && found->second.revision >= event.revision) continue;
+    if (!change.value) {
+      news |= objects_.erase(*id) > 0;
+      continue;
+    }
+    auto object = config::parse_stored_object(*change.value);
+    if (!object) object = stored_object{"not readable", 0, {}, {}};
+    object->revision = event.revision;
+    objects_[*id] = std::move(*object);
+    news = true;
+  }
+  if (news) apply([](const reload_result&) {});
+}
+
+// -- how the store is
+// ----------------------------------------------------------------------------------------------------
+
+void object_keeper::note_answer(const store_answer& answer) {
+  if (answer.outcome == store_outcome::unavailable || answer.outcome == store_outcome::unknown)
+    return failed(answer.why);
+  if (!std::exchange(works_, true)) log(level::info, log_event::store_works_again, {{"store", store_->name()}});
+}
+
+void object_keeper::failed(const std::string& why) {
+  const bool news = std::exchange(works_, false) || why_ != why;
+  why_ = why;
+  if (news) log(level::error, log_event::store_failed, {{"store", store_->name()}, {"why", why}});
+  if (std::exchange(probing_, true)) return;
+  later(probe_pause, [this] { probe(); });
+}
+
+/// Writes something of no meaning, so that the node notices by itself when the disk has room again.
+void object_keeper::probe() {
+  probing_ = false;
+  if (works_) return;
+  store_->commit({{root_ + "probe", now_text(), std::nullopt, 0, false}},
+                 here([this](store_answer& answer) { note_answer(answer); }));
+}
+
+/// Bans that have ended go, so that nobody wonders about them.
+void object_keeper::look_at_bans() {
+  for (const auto& [id, object] : objects_) {
+    if (!ban_has_ended(id, object, std::chrono::system_clock::now())) continue;
+    change_object wish{{config::object_verb::remove, id, {}, false}, object.revision, {"pg_edge", "the ban has ended"}};
+    self_->request(objects_actor(self_), apply_patience, wish)
+        .then([](const object_changed&) {}, [](const caf::error&) {});
+  }
+  later(ban_look, [this] { look_at_bans(); });
+}
+
+// -- the actor
+
+struct keeper_holder {
+  std::unique_ptr<object_keeper> inner;
+  static inline const char* name = "objects";
+};
+
+inner_objects::behavior_type objects(inner_objects::stateful_pointer<keeper_holder> self, node_context* node,
+                                     std::shared_ptr<std::unique_ptr<cluster::store>> store,
+                                     std::shared_ptr<store_content> first) {
+  self->state.inner = std::make_unique<object_keeper>(self, *node, std::move(*store), std::move(*first));
+  object_keeper* keeper = self->state.inner.get();
+  const auto counted = [] { actor_stats::handled(actor_kind::objects, 1); };
+  return {
+      [keeper, counted](const change_object& message) {
+        counted();
+        return keeper->change(message);
+      },
+      [keeper, counted](const note_audit& message) {
+        counted();
+        keeper->note(message);
+      },
+      [keeper, counted](const read_audit& message) {
+        counted();
+        return keeper->read(message);
+      },
+      [keeper, counted](const ask_store&) {
+        counted();
+        return keeper->state();
+      },
+      [](run_here& message) { message.what(); },
+  };
+}
+
+} // namespace
+
+objects_actor spawn_objects(caf::actor_system& system, node_context& node, std::unique_ptr<cluster::store> store,
+                            store_content first) {
+  return system.spawn(objects, &node, std::make_shared<std::unique_ptr<cluster::store>>(std::move(store)),
+                      std::make_shared<store_content>(std::move(first)));
+}
+
+} // namespace pg_edge::actors
