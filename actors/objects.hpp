@@ -23,9 +23,6 @@ namespace pg_edge::actors {
 /// So many lines of the audit log are kept.
 inline constexpr std::size_t kept_audit_entries = 2000;
 
-/// Where the store is if the settings ask for one without saying where.
-inline constexpr const char* usual_store_path = "/var/lib/pg_edge/store.db";
-
 /// The store that the settings name; null: there is none.
 std::unique_ptr<cluster::store> open_store(const config::settings& settings);
 

@@ -36,8 +36,9 @@ constexpr setting_row rows[] = {
      .global = &s::store_path,
      .reloadable = restart_only,
      .group = "Node",
-     .help = "File of the store: what the API and BAN change while the node runs, and the audit log. Empty means "
-             "/var/lib/pg_edge/store.db if there is an [admin] section, else no store."},
+     .help =
+         "File of the store, such as /var/lib/pg_edge/store.db: what the API and BAN change while the node runs, and "
+         "the audit log. Empty means no store, so that nothing can be changed but by the file."},
 
     // -- listening ----------------------------------------------------------------------------------------------------
     {.name = "listen_addr",

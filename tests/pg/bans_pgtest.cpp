@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(only_admin_users_ban) {
   pq console("host=127.0.0.1 port=" + std::to_string(node.port()) + " user=trust_user dbname=pgbouncer");
   BOOST_TEST(console.exec("SHOW BANS").rows() == 0);
   BOOST_TEST(console.try_exec("BAN USER x").sqlstate() == "42501");
-  BOOST_TEST(console.try_exec("SHOW AUDIT").sqlstate() == "42501");
+  BOOST_TEST(console.exec("SHOW AUDIT").rows() == 0);
 }
 
 /// A disk without room keeps nobody out; with room it works again by itself.
