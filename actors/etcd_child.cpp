@@ -1,16 +1,15 @@
 #include "actors/etcd_child.hpp"
 
-#include <curl/curl.h>
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <spawn.h>
 #include <sstream>
 #include <sys/file.h>
@@ -303,7 +302,7 @@ void etcd_child::end_it() {
 }
 
 // -- members
-// -----------------------------------------------------------------------------------------------------------------------
+// --------------------------------------------------------------------------------------------------------------------
 
 bool etcd_child::write_plan(const std::string& members, const std::string& state, std::string& error) {
   if (write_whole(options_.folder + "/plan", json{{"members", members}, {"state", state}}.dump())) return true;

@@ -25,9 +25,9 @@ namespace pg_edge::actors {
 
 struct etcd_child_options {
   std::string program = "etcd";
-  std::string folder;  // private; made if need be
-  std::string name;    // of the member: the node's
-  std::string cluster; // nodes of another one are refused
+  std::string folder;                       // private; made if need be
+  std::string name;                         // of the member: the node's
+  std::string cluster;                      // nodes of another one are refused
   std::string client_address, peer_address; // "10.0.0.1:7433"
   std::string ca_file, cert_file, key_file; // mutual TLS for both; empty: plain, for loopback
   std::uint64_t quota_bytes = 512ULL << 20; // of its database; then it refuses to write
