@@ -125,6 +125,7 @@ private:
         : at(std::move(where)), text(std::move(name)), acceptor(context), retry(context) {}
   };
 
+  void run();
   void open(door& one);
   void accept(door& one);
   void take(tcp::socket socket, const door& one);
@@ -222,7 +223,6 @@ private:
     if (error == http::error::end_of_stream || error == beast::error::timeout || (error && is_transport(error)))
       return end();
     if (error) return refuse({400, "This is not HTTP/1.1: " + error.message() + ".", {}, {}});
-    this->busy = true;
     if (auto problem = read_request()) return refuse(std::move(*problem));
     if (beast::iequals(parser_->get()[http::field::expect], "100-continue")) return invite_body();
     read_body();
@@ -287,6 +287,7 @@ private:
     request_.text = std::move(parser_->get().body());
     if (auto problem = check_request(*route_, request_)) return send(problem_reply(*problem));
     lowest().expires_never(); // nothing is read or written: timer_ watches instead
+    this->busy = true;
     this->since = steady_clock::now();
     const unsigned epoch = ++epoch_;
     const auto call = std::make_shared<admin_call>(
@@ -416,7 +417,19 @@ void admin_http::server::start() {
     if (auto at = config::parse_endpoint(text)) doors_.emplace_back(*context_, std::move(*at), text);
   for (door& one : doors_)
     open(one);
-  thread_ = std::thread([this] { context_->run(); });
+  thread_ = std::thread([this] { run(); });
+}
+
+/// An exception costs the connection that it came from, whose functions are gone with it, and nobody else.
+void admin_http::server::run() {
+  for (;;) {
+    try {
+      context_->run();
+      return;
+    } catch (const std::exception& error) {
+      log(level::error, log_event::admin_failed, {{"reason", error.what()}});
+    }
+  }
 }
 
 void admin_http::server::open(door& one) {

@@ -21,7 +21,7 @@ struct admin_query {
 /// A field of a schema.
 struct admin_field {
   std::string_view name;
-  std::string_view type; // of JSON Schema: "string", "integer", "number", "boolean", "object", "array"
+  std::string_view type; // of JSON Schema: "string", "integer", "number", "boolean", "object", "array", or "any"
   std::string_view help;
   bool nullable = false;
   bool key = false;             // of a list: tells its rows apart, with the other keys

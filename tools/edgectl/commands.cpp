@@ -29,6 +29,20 @@ constexpr option_row kill_options[] = {
     {"--wait", "SECONDS", "how long servers that close are waited for"},
     {"--all", "", "really everything"},
 };
+constexpr option_row ban_options[] = {
+    {"--tenant", "NAME", "of the user; else the default one"},
+    {"--reason", "TEXT", "what those are told who are kept out"},
+    {"--until", "TIME", "as 2030-01-01T00:00:00Z; without it, for ever"},
+    {"--for", "SPAN", "such as 90s, 2h or 7d, instead of --until"},
+};
+constexpr option_row unban_options[] = {{"--tenant", "NAME", "of the user; else the default one"}};
+constexpr option_row apply_options[] = {
+    {"--file", "FILE", "what shall be there, also -f; - is standard input"},
+    {"--plan", "", "only say what would change: status 2 if anything would"},
+    {"--yes", "", "do not ask"},
+    {"--prune", "", "remove what was made at run time and is not in the file"},
+    {"--set-secrets", "", "also where there is one, which cannot be compared"},
+};
 constexpr option_row drain_options[] = {
     {"--mode", "MODE", "wait_for_clients (usual), wait_for_servers or at_once",
      "wait_for_clients wait_for_servers at_once"},
@@ -44,6 +58,11 @@ constexpr command_row rows[] = {
     {"clients", "[FILTER...]", 0, any, list_options, "client connections", show_clients},
     {"servers", "[FILTER...]", 0, any, list_options, "connections to Postgres", show_servers},
     {"sessions", "[FILTER...]", 0, any, list_options, "clients that have a server, with it", show_sessions},
+    {"bans", "[FILTER...]", 0, any, list_options, "who is kept out", show_bans},
+    {"ban", "tenant|user|address NAME", 2, 2, ban_options, "end sessions and let nobody in", run_ban},
+    {"unban", "tenant|user|address NAME", 2, 2, unban_options, "end a ban", run_unban},
+    {"apply", "-f FILE", 0, 0, apply_options, "make tenants, databases, users and settings what a file says",
+     run_apply},
     {"pause", "[DATABASE]", 0, 1, wait_options, "hand out no servers; queries wait", run_pause},
     {"resume", "[DATABASE]", 0, 1, scope_options, "end a pause or kill of the same scope", run_resume},
     {"reconnect", "[DATABASE]", 0, 1, scope_options, "close each server when it is next released", run_reconnect},
@@ -141,7 +160,7 @@ std::string usage() {
          "  man                       print the manual page: pg_edgectl man | man -l -\n\nOptions:\n";
   out += option_lines(globals, "  ");
   return out + "\nA FILTER is COLUMN=VALUE,..., COLUMN!=VALUE, COLUMN~=PATTERN, COLUMN>NUMBER and so on.\n"
-               "Exit status: 0 done, 1 failed or wrong use, 2 there are changes (apply --plan).\n";
+               "Exit status: 0 done, 1 failed or wrong use, 2 there are changes that were not applied.\n";
 }
 
 std::string completion(std::string_view shell) {

@@ -45,7 +45,7 @@ constexpr std::string_view connection_columns[] = {"id",      "tenant", "databas
                                                    "address", "port",   "wait_us",  "connected_at", "application_name"};
 constexpr std::string_view session_columns[] = {"client",         "server",         "tenant",      "database",  "user",
                                                 "client_address", "server_address", "backend_pid", "request_at"};
-constexpr std::string_view ban_columns[] = {"kind", "tenant", "name", "reason", "until", "origin"};
+constexpr std::string_view ban_columns[] = {"kind", "tenant", "name", "reason", "until", "by"};
 
 } // namespace
 
