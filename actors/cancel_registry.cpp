@@ -20,26 +20,45 @@ std::optional<cluster::cancel_key> cancel_registry::add(caf::actor client, bool 
   } else {
     return std::nullopt;
   }
-  auto key = cluster::make_cancel_key(0, 0, slot, secret);
+  auto key = cluster::make_cancel_key(0, process_, slot, secret);
   if (key) slots_[slot] = {std::move(client), *key};
   return key;
+}
+
+void cancel_registry::adopt(const cluster::cancel_key& key, caf::actor client) {
+  std::lock_guard guard(mutex_);
+  adopted_.emplace(key.process_id, entry{std::move(client), key});
 }
 
 void cancel_registry::remove(const cluster::cancel_key& key) {
   caf::actor last; // released behind the lock: it may be the client's last handle
   std::lock_guard guard(mutex_);
   const std::uint32_t slot = cluster::slot_of(key.process_id);
-  if (slot == 0 || slot >= slots_.size()) return;
-  last = std::move(slots_[slot].client);
-  slots_[slot] = {};
-  free_.push_back(slot);
+  if (slot != 0 && slot < slots_.size() && cluster::same_key(slots_[slot].key, key.process_id, key.secret)) {
+    last = std::move(slots_[slot].client);
+    slots_[slot] = {};
+    free_.push_back(slot);
+    return;
+  }
+  const auto [first, end] = adopted_.equal_range(key.process_id);
+  for (auto one = first; one != end; ++one) {
+    if (!cluster::same_key(one->second.key, key.process_id, key.secret)) continue;
+    last = std::move(one->second.client);
+    adopted_.erase(one);
+    return;
+  }
 }
 
 caf::actor cancel_registry::find(std::int32_t process_id, protocol::bytes_view secret) const {
   std::lock_guard guard(mutex_);
   const std::uint32_t slot = cluster::slot_of(process_id);
-  if (slot == 0 || slot >= slots_.size() || !slots_[slot].client) return {};
-  return cluster::same_key(slots_[slot].key, process_id, secret) ? slots_[slot].client : caf::actor{};
+  if (slot != 0 && slot < slots_.size() && slots_[slot].client &&
+      cluster::same_key(slots_[slot].key, process_id, secret))
+    return slots_[slot].client;
+  const auto [first, end] = adopted_.equal_range(process_id);
+  for (auto one = first; one != end; ++one)
+    if (cluster::same_key(one->second.key, process_id, secret)) return one->second.client;
+  return {};
 }
 
 } // namespace pg_edge::actors

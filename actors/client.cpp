@@ -9,9 +9,9 @@ namespace pg_edge::actors {
 
 namespace {
 
-constexpr std::string_view step_names[] = {
-    "starting",  "handshaking", "authenticating", "joining",    "welcoming", "idle", "waiting",
-    "preparing", "active",      "console",        "cancelling", "leaving",   "gone"};
+constexpr std::string_view step_names[] = {"starting",   "handshaking", "authenticating", "joining", "welcoming",
+                                           "idle",       "waiting",     "preparing",      "active",  "console",
+                                           "cancelling", "moving",      "arriving",       "leaving", "gone"};
 
 /// The process at the other end of a Unix socket; 0 if it is none.
 std::int32_t peer_process(int fd) {
@@ -34,17 +34,27 @@ client::client(caf::actor_config& config, reactor& home, node_context& node, str
 
 client::~client() = default;
 
+client::client(caf::actor_config& config, reactor& home, node_context& node, stream socket,
+               std::shared_ptr<cluster::moved_client> moved)
+    : client(config, home, node, std::move(socket), socket_address{moved->peer_host, moved->peer_port}) {
+  login_->moved = std::move(moved);
+}
+
 caf::behavior client::make_behavior() {
   session_.id = node_.next_id.fetch_add(1, std::memory_order_relaxed);
   connected_at_ = last_active_ = home().now();
   connect_time_ = std::chrono::system_clock::now();
-  const auto limit = login_->settings->values->client_login_timeout;
-  if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
   counted_ = true;
   node_.clients.fetch_add(1, std::memory_order_relaxed);
-  login_begins();
-  await_first_bytes();
-  if (!watch()) leave("out of descriptors");
+  if (login_->moved) {
+    come_from_there();
+  } else {
+    const auto limit = login_->settings->values->client_login_timeout;
+    if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
+    login_begins();
+    await_first_bytes();
+    if (!watch()) leave("out of descriptors");
+  }
   return {
       [this](const check_out_refused& message) { take_refusal(message); },
       [this](const abandoned& message) {
@@ -56,6 +66,9 @@ caf::behavior client::make_behavior() {
       [this](const pool_joined& message) { join(message); },
       [this](const pool_refused& message) {
         if (step_ == client_step::leaving) return finish_leaving();
+        if (login_ && login_->moved)
+          return refuse_arrival(
+              protocol::error_field(protocol::bytes_view(message.error).substr(protocol::frame_header_size), 'M'));
         fail(message.error, "its pool refused it");
       },
       [this](const welcome& message) { take_welcome(message); },
@@ -73,6 +86,8 @@ caf::behavior client::make_behavior() {
       [this](const shed_client& message) { shed(message.limit); },
       [this](const pam_answer& message) { take_pam_answer(message); },
       [this](const console_reply& message) { take_console_reply(message); },
+      [this](const hand_over_now&) { hand_over(); },
+      [this](const moved_over& message) { take_word(message.moved); },
       [this](const take_snapshot&) { return row(); },
   };
 }
@@ -169,7 +184,7 @@ void client::fail(protocol::error_code code, std::initializer_list<std::string_v
 /// The last word to the client. In the midst of a message there is none: it would be read as that message's end, as
 /// the values of a row perhaps.
 void client::fail(protocol::bytes_view error, std::string_view why) {
-  if (step_ == client_step::leaving || step_ == client_step::gone) return;
+  if (step_ == client_step::leaving || step_ == client_step::gone || postpone_end(error)) return;
   seat_.release(); // who has read the error may come again at once
   failed_ = true;
   if (!in_midst_of_message()) write(error);
@@ -183,7 +198,7 @@ bool client::in_midst_of_message() const {
 }
 
 void client::leave(std::string_view why) {
-  if (step_ == client_step::leaving || step_ == client_step::gone) return;
+  if (step_ == client_step::leaving || step_ == client_step::gone || postpone_end({})) return;
   seat_.release();
   const bool logged_in = login_ == nullptr && step_ != client_step::cancelling;
   const auto settings = node_.settings()->values;

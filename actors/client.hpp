@@ -7,6 +7,7 @@
 //                                     '--> console               v  |       | v
 //                                                  (learning) waiting -> preparing -> active
 //                                                                  \          (link)     |
+//   idle -> moving -> gone: it goes on in the process that takes over; there it comes as joining -> arriving -> idle
 //   leave(): from anywhere; `leaving` while the share's answer to a check-out is still to come -----> gone
 #pragma once
 
@@ -16,6 +17,7 @@
 #include "actors/messages.hpp"
 #include "actors/node_context.hpp"
 #include "actors/server.hpp"
+#include "cluster/moved_session.hpp"
 #include "protocol/client_auth.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/exchange.hpp"
@@ -40,6 +42,8 @@ enum class client_step : std::uint8_t {
   active,
   console,
   cancelling,
+  moving,   // its socket and state are on their way to another process, which may not want them
+  arriving, // from another process, whose it still is
   leaving,
   gone,
 };
@@ -52,6 +56,9 @@ public:
   /// `door`: the listener it came by, see login_state.
   client(caf::actor_config& config, reactor& home, node_context& node, stream socket, socket_address peer,
          const std::string& door = {});
+  /// One that comes from another process of this node.
+  client(caf::actor_config& config, reactor& home, node_context& node, stream socket,
+         std::shared_ptr<cluster::moved_client> moved);
   ~client() override;
 
   caf::behavior make_behavior() override;
@@ -96,6 +103,9 @@ public:
   void kill();
   /// Bans are others than before: if one holds for it, the session ends.
   void look_at_bans();
+  /// Goes to the process that takes over, if nothing is under way and there is room for one more on the way. Its
+  /// socket is watched no more then. Not for use within a handler of its bytes.
+  void hand_over();
   clock::time_point waiting_since() const { return wait_began_; }
   client_row row() const;
   /// What ending it would give back. Nothing for the console, which is needed most when memory is short.
@@ -195,6 +205,16 @@ private:
   void spawn_canceller(const caf::actor& requester, bool counted);
   bool keeps_server() const;
   bool between_transactions() const;
+
+  // client_handover.cpp
+  void come_from_there();
+  void settle_in();
+  void take_word(bool moved);
+  void arrived(bool ours);
+  void refuse_arrival(std::string_view why);
+  void stay_or_go(bool moved);
+  bool can_move() const;
+  bool postpone_end(protocol::bytes_view error);
 
   // client_memory.cpp
   void shed(std::uint64_t limit);

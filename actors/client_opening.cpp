@@ -143,10 +143,12 @@ void client::answer_ssl_request(bool more_behind) {
 void client::begin_cancel(const protocol::cancel_request& request) {
   set_step(client_step::cancelling);
   const caf::actor whom = node_.cancels.find(request.process_id, request.key);
-  if (!whom) return leave("cancel request with a wrong key");
+  if (!whom && !node_.handover.linked()) return leave("cancel request with a wrong key");
   const auto limit = login_->settings->values->cancel_wait_timeout;
   if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
-  send(whom, cancel_client{caf::actor_cast<caf::actor>(this)});
+  const auto self = caf::actor_cast<caf::actor>(this);
+  if (whom) return send(whom, cancel_client{self});
+  if (!node_.handover.forward_cancel(request.process_id, request.key, self)) leave("cancel request with a wrong key");
 }
 
 } // namespace pg_edge::actors

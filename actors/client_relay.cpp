@@ -170,6 +170,7 @@ void client::server_is_ready() {
   if (end_at_transaction_end_) return fail(end_error_, "ended by the node");
   use_input();
   read_later();
+  if (node_.handover.giving() && step_ == client_step::idle) send(caf::actor_cast<caf::actor>(this), hand_over_now{});
 }
 
 /// Called by the server on its way out.

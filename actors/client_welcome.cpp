@@ -103,6 +103,7 @@ void client::join(const pool_joined& message) {
 }
 
 void client::on_arrival() {
+  if (login_->moved) return settle_in();
   const auto limit = login_->settings->values->client_login_timeout;
   if (limit.count() > 0) home().schedule(deadline_, connected_at_ + limit);
   if (!watch()) return leave("out of descriptors");
@@ -110,6 +111,7 @@ void client::on_arrival() {
 }
 
 void client::begin_welcome() {
+  if (login_->moved) return settle_in();
   set_step(client_step::welcoming);
   share_->attach(*this);
   if (!tenant_lets_in()) return;
@@ -226,6 +228,7 @@ void client::finish_login() {
   if (settings->values->log_connections) log_own(log_event::client_connected, field("tls", socket_.tls()));
   use_input();
   read_later();
+  if (node_.handover.giving()) send(caf::actor_cast<caf::actor>(this), hand_over_now{});
 }
 
 void client::begin_console(bool admin) {

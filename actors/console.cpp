@@ -37,9 +37,8 @@ constexpr std::chrono::milliseconds control_look{20};
 /// A reload may wait for certificates and lists of users on slow disks.
 constexpr std::chrono::seconds reload_patience{60};
 
-constexpr std::string_view suspend_reason = "SUSPEND is not supported: it holds connections still while another "
-                                            "process takes them over, which pg_edge does not "
-                                            "do yet; PAUSE stops queries";
+constexpr std::string_view suspend_reason = "SUSPEND is not supported: a new process takes over from this one without "
+                                            "holding connections still (pg_edge --takeover); PAUSE stops queries";
 
 /// "WAIT_CLOSE": the tag of its answer, too.
 std::string text_of(const console_command& command) {

@@ -53,6 +53,22 @@ void credentials::remember(std::string_view tenant, std::string_view user, std::
   place.version = ++versions_;
 }
 
+std::vector<cluster::known_user> credentials::all() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<cluster::known_user> result;
+  for (const auto& [who, known] : known_)
+    result.push_back({who.first, who.second, known.what.secret, known.what.client_key, known.what.server_key});
+  return result;
+}
+
+void credentials::take(cluster::known_user user) {
+  if (user.client_key.empty())
+    remember(user.tenant, user.user, std::move(user.secret));
+  else
+    remember_keys(user.tenant, user.user, std::move(user.secret), std::move(user.client_key),
+                  std::move(user.server_key));
+}
+
 void credentials::remember_keys(std::string_view tenant, std::string_view user, std::string secret,
                                 protocol::bytes client_key, protocol::bytes server_key) {
   const std::lock_guard lock(mutex_);

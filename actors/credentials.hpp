@@ -3,6 +3,7 @@
 // replaced, and are never shown or logged.
 #pragma once
 
+#include "cluster/handover.hpp"
 #include "config/settings.hpp"
 #include "protocol/bytes.hpp"
 
@@ -13,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace pg_edge::actors {
 
@@ -37,6 +39,10 @@ public:
   /// Another number when other things are known about the user than before; 0: nothing is. Who has failed with what
   /// was known can tell by it that trying again makes sense.
   std::uint64_t version(std::string_view tenant, std::string_view user) const;
+
+  /// For the process that takes over, and in it.
+  std::vector<cluster::known_user> all() const;
+  void take(cluster::known_user user);
 
   /// After a reload: forgets everything about users whose configured secret is not what it was.
   void settings_changed(const config::settings& before, const config::settings& now);

@@ -113,9 +113,15 @@ std::shared_ptr<listening_socket> listening_socket::local(const std::string& fol
   return result;
 }
 
+std::shared_ptr<listening_socket> listening_socket::adopt(int fd, std::string name, std::string file, bool passed) {
+  std::shared_ptr<listening_socket> result(new listening_socket(fd, std::move(name), std::move(file)));
+  result->passed_ = passed;
+  return result;
+}
+
 listening_socket::~listening_socket() {
   ::close(fd_);
-  if (!file_.empty()) ::unlink(file_.c_str());
+  if (!file_.empty() && !file_kept_) ::unlink(file_.c_str());
 }
 
 listener::listener(caf::actor_config& config, reactor& home, node_context& node,

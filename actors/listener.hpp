@@ -7,6 +7,7 @@
 #include "actors/node_context.hpp"
 #include "actors/pinned_actor.hpp"
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -20,12 +21,19 @@ public:
   /// `group`: who owns the file, by name or number; empty leaves the process's own.
   static std::shared_ptr<listening_socket> local(const std::string& folder, int port, int mode,
                                                  const std::string& group, int backlog, std::string& error);
+  /// One that another process of this node has opened; `file` of a Unix socket, else empty. `passed`: by the service
+  /// manager, so it stands for the addresses in the settings.
+  static std::shared_ptr<listening_socket> adopt(int fd, std::string name, std::string file, bool passed = false);
   ~listening_socket();
   listening_socket(const listening_socket&) = delete;
   listening_socket& operator=(const listening_socket&) = delete;
 
   int fd() const { return fd_; }
   const std::string& name() const { return name_; }
+  const std::string& file() const { return file_; }
+  bool passed() const { return passed_; }
+  /// Another process has it too: the file stays when this one closes.
+  void keep_file(bool yes) { file_kept_ = yes; }
 
 private:
   listening_socket(int fd, std::string name, std::string file)
@@ -34,6 +42,8 @@ private:
   int fd_;
   std::string name_;
   std::string file_;
+  bool passed_ = false;
+  std::atomic<bool> file_kept_{false};
 };
 
 class listener final : public pinned_actor, public io_handler {

@@ -172,12 +172,16 @@ enum class control_word : std::uint8_t {
   reconnect,   // stale servers go when they are next released
   kill,        // every client and server, at once
   kill_client, // the one with this id
+  hand_over,   // clients that can move to the process that takes over do
 };
 struct control_pools {
   control_word what = control_word::look;
   pool_scope scope;
   std::uint64_t client = 0;
 };
+
+/// From permit_exchange to a steward: how many of the pool's permits are this process's may have changed.
+struct permits_shared {};
 
 struct list_shares {};
 struct share_list {
@@ -193,12 +197,13 @@ struct list_tenants {};
 /// settings_changed: sizes may differ now
 /// end_clients    : to all shares
 /// control_pools  : to all shares
+/// permits_shared : while another process takes over: ask permit_exchange anew
 /// list_shares    : who they are
 struct end_clients;
 using steward_actor =
     caf::typed_actor<caf::reacts_to<join_pool>, caf::reacts_to<share_report>, caf::reacts_to<client_left>,
                      caf::reacts_to<share_unused>, caf::reacts_to<reserve_wish>, caf::reacts_to<settings_changed>,
-                     caf::reacts_to<end_clients>, caf::reacts_to<control_pools>,
+                     caf::reacts_to<end_clients>, caf::reacts_to<control_pools>, caf::reacts_to<permits_shared>,
                      caf::replies_to<list_shares>::with<share_list>>;
 struct steward_list {
   std::vector<steward_actor> stewards;
@@ -334,6 +339,13 @@ struct memory_survey {
 /// The node is above its memory_limit, and this client holds more than others.
 struct shed_client {
   std::uint64_t limit = 0;
+};
+/// From its share or itself: move to the process that takes over, if that is possible now.
+struct hand_over_now {};
+/// From the hand-over's thread, to a client that is moving. In the old process: it has moved, or stays; in the new one:
+/// it is ours from now on, or never was.
+struct moved_over {
+  bool moved = false;
 };
 /// From the console: whole messages to send.
 struct console_reply {
@@ -473,10 +485,10 @@ struct console_order_done {
 };
 /// console_joined: one more client; console_query: run a command; end_clients: all of them shall go;
 /// console_cancelled: wait no longer; list_console_clients: who they are; console_order: a command of the admin API
-using console_actor = caf::typed_actor<caf::reacts_to<console_joined>, caf::reacts_to<console_query>,
-                                       caf::reacts_to<console_cancelled>, caf::reacts_to<end_clients>,
-                                       caf::replies_to<list_console_clients>::with<console_client_list>,
-                                       caf::replies_to<console_order>::with<console_order_done>>;
+using console_actor =
+    caf::typed_actor<caf::reacts_to<console_joined>, caf::reacts_to<console_query>, caf::reacts_to<console_cancelled>,
+                     caf::reacts_to<end_clients>, caf::replies_to<list_console_clients>::with<console_client_list>,
+                     caf::replies_to<console_order>::with<console_order_done>>;
 
 // -- gatherer
 // -------------------------------------------------------------------------------------------------------------
@@ -515,8 +527,13 @@ enum class shutdown_mode : std::uint8_t { wait_for_clients, wait_for_servers, at
 struct shut_down {
   shutdown_mode mode = shutdown_mode::at_once;
 };
+/// From the hand-over's thread, in the old process: the new one serves, or it has died and this one goes on alone.
+struct handover_news {
+  enum kind : std::uint8_t { begun, other_died } what = begun;
+};
 using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reload_result>,
-                                    caf::replies_to<take_objects>::with<reload_result>, caf::reacts_to<shut_down>>;
+                                    caf::replies_to<take_objects>::with<reload_result>, caf::reacts_to<shut_down>,
+                                    caf::reacts_to<handover_news>>;
 
 // -- objects
 // --------------------------------------------------------------------------------------------------------------
@@ -640,6 +657,7 @@ PG_EDGE_LOCAL_MESSAGE(pool_unused)
 PG_EDGE_LOCAL_MESSAGE(pool_empty)
 PG_EDGE_LOCAL_MESSAGE(tenant_unused)
 PG_EDGE_LOCAL_MESSAGE(reserve_wish)
+PG_EDGE_LOCAL_MESSAGE(permits_shared)
 PG_EDGE_LOCAL_MESSAGE(list_shares)
 PG_EDGE_LOCAL_MESSAGE(share_list)
 PG_EDGE_LOCAL_MESSAGE(list_stewards)
@@ -666,6 +684,8 @@ PG_EDGE_LOCAL_MESSAGE(end_client)
 PG_EDGE_LOCAL_MESSAGE(survey_memory)
 PG_EDGE_LOCAL_MESSAGE(memory_survey)
 PG_EDGE_LOCAL_MESSAGE(shed_client)
+PG_EDGE_LOCAL_MESSAGE(hand_over_now)
+PG_EDGE_LOCAL_MESSAGE(moved_over)
 PG_EDGE_LOCAL_MESSAGE(console_reply)
 PG_EDGE_LOCAL_MESSAGE(attach_client)
 PG_EDGE_LOCAL_MESSAGE(detach_client)
@@ -709,6 +729,7 @@ PG_EDGE_LOCAL_MESSAGE(audit_page)
 PG_EDGE_LOCAL_MESSAGE(ask_store)
 PG_EDGE_LOCAL_MESSAGE(store_state)
 PG_EDGE_LOCAL_MESSAGE(shut_down)
+PG_EDGE_LOCAL_MESSAGE(handover_news)
 PG_EDGE_LOCAL_MESSAGE(client_row)
 PG_EDGE_LOCAL_MESSAGE(share_snapshot)
 PG_EDGE_LOCAL_MESSAGE(take_snapshot)

@@ -20,6 +20,7 @@
 #include <limits>
 #include <sys/resource.h>
 #include <thread>
+#include <unistd.h>
 
 namespace pg_edge::actors {
 
@@ -30,6 +31,14 @@ constexpr std::size_t control_threads = 2;
 /// How often a node that drains looks whether its clients have gone.
 constexpr std::chrono::milliseconds drain_look{50};
 
+/// What the node looks at while another process takes over.
+struct handover_watch {
+  using clock = std::chrono::steady_clock;
+  clock::time_point began{}, swept{};
+  clock::time_point last_word{}; // when those that are left were told to end
+  bool console_ended = false;
+};
+
 using look_again_atom = caf::atom_constant<caf::atom("look")>;
 
 struct node_state {
@@ -39,10 +48,21 @@ struct node_state {
   std::vector<caf::actor>* listeners = nullptr;
   std::atomic<bool>* finished = nullptr;
   bool stopping = false;
+  bool handing_over = false;
+  handover_watch handing;
 };
 
 using inner_node_actor = node_actor::extend<caf::reacts_to<look_again_atom>>;
 using node_self = inner_node_actor::stateful_pointer<node_state>;
+
+/// Another process has taken over: what this one has left ends with the settings it has.
+reload_result refuse_reload(node_self self) {
+  reload_result result;
+  result.lines.push_back("process " + std::to_string(self->state.context->handover.other()) +
+                         " has taken over from this one: reload that one");
+  log(level::warning, log_event::settings_refused, {{"problem", result.lines.back()}});
+  return result;
+}
 
 std::string_view describe_mode(shutdown_mode mode) {
   return mode == shutdown_mode::wait_for_clients   ? "wait for clients"
@@ -55,6 +75,8 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
   state.context->draining = true; // before the log says so: who reads that line may rely on it
   log(level::info, log_event::node_stopping,
       {{"mode", describe_mode(mode)}, {"clients", state.context->clients.load(std::memory_order_relaxed)}});
+  service_manager::stopping("Stopping: " + std::string(describe_mode(mode)));
+  state.context->handover.close_doors();
   for (const caf::actor& listener : *state.listeners)
     caf::anon_send(listener, close_server{"shutdown"});
   // A second word means: now.
@@ -71,6 +93,80 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
   caf::anon_send(self, look_again_atom::value);
 }
 
+void open_doors(node_context& context, std::vector<caf::actor>& listeners) {
+  for (const auto& [socket, door] : context.handover.doors()) {
+    for (const auto& one : context.reactors)
+      listeners.push_back(spawn_pinned<listener>(*one, context, socket, door));
+    log(level::info, log_event::listening, {{"address", socket->name()}, {"listener", door}});
+  }
+}
+
+// -- another process takes over
+// ------------------------------------------------------------------------------------------------
+//
+//   begun: doors closed, clients and servers told -> clients move, or end -> (takeover_timeout: told to end)
+//          -> the last has gone, permits are given -> goodbye, finished
+
+/// How often clients that could not move are asked again.
+constexpr std::chrono::milliseconds sweep_time{250};
+/// Behind takeover_timeout, who is still in a transaction then is cut off.
+constexpr std::chrono::seconds last_grace{60};
+
+/// The sockets stay: should the other process die, this one listens again.
+void keep_doors(node_context& context, bool theirs) {
+  for (const opened_door& one : context.handover.doors())
+    one.socket->keep_file(theirs);
+}
+
+void begin_handing_over(node_self self) {
+  node_state& state = self->state;
+  state.handing_over = true;
+  state.handing = {};
+  state.handing.began = handover_watch::clock::now();
+  keep_doors(*state.context, true);
+  service_manager::main_process(state.context->handover.other());
+  for (const caf::actor& listener : *state.listeners)
+    caf::anon_send(listener, close_server{"another process accepts connections"});
+  state.listeners->clear();
+  if (!state.stopping) caf::anon_send(self, look_again_atom::value);
+}
+
+/// The new process has died: nothing that had not moved is lost.
+void go_on_alone(node_self self) {
+  node_state& state = self->state;
+  if (!std::exchange(state.handing_over, false) || state.stopping) return;
+  keep_doors(*state.context, false);
+  service_manager::main_process(::getpid());
+  open_doors(*state.context, *state.listeners);
+}
+
+/// Whether this process is done.
+bool handed_over(node_self self) {
+  node_state& state = self->state;
+  node_context& context = *state.context;
+  handover_watch& watch = state.handing;
+  const auto now = handover_watch::clock::now();
+  if (now - watch.swept >= sweep_time) {
+    watch.swept = now;
+    caf::anon_send(context.tenants, control_pools{control_word::hand_over, {}, 0});
+  }
+  if (context.clients.load(std::memory_order_relaxed) <= 0) return context.handover.finished();
+  const end_clients word{protocol::make_error(protocol::error_code::shutting_down), true};
+  // Only the console's clients are left: they see a process that has nothing any more.
+  if (context.handover.permits.all_given() && !std::exchange(watch.console_ended, true))
+    caf::anon_send(context.console, word);
+  const auto limit = context.settings()->values->takeover_timeout;
+  if (limit.count() == 0 || now - watch.began < limit) return false;
+  if (watch.last_word == handover_watch::clock::time_point{}) {
+    watch.last_word = now;
+    log(level::warning, log_event::node_stopping,
+        {{"mode", "takeover_timeout"}, {"clients", context.clients.load(std::memory_order_relaxed)}});
+    caf::anon_send(context.tenants, word);
+    caf::anon_send(context.console, word);
+  }
+  return now - watch.last_word >= last_grace;
+}
+
 inner_node_actor::behavior_type node_behaviour(node_self self, node_context* context, std::string file,
                                                std::vector<caf::actor>* listeners, std::atomic<bool>* finished) {
   self->state.context = context;
@@ -78,14 +174,30 @@ inner_node_actor::behavior_type node_behaviour(node_self self, node_context* con
   self->state.listeners = listeners;
   self->state.finished = finished;
   return {
-      [self](const reload_settings&) { return self->state.settings->reload(); },
+      [self](const reload_settings&) {
+        if (self->state.handing_over) return refuse_reload(self);
+        service_manager::reloading();
+        reload_result result = self->state.settings->reload();
+        service_manager::ready("Serving");
+        return result;
+      },
       [self](const take_objects& message) { return self->state.settings->take(message.now); },
       [self](const shut_down& message) { begin_shutdown(self, message.mode); },
-      [self](look_again_atom) {
-        if (self->state.context->clients.load(std::memory_order_relaxed) <= 0)
-          *self->state.finished = true;
+      [self](const handover_news& news) {
+        if (news.what == handover_news::begun)
+          begin_handing_over(self);
         else
+          go_on_alone(self);
+      },
+      [self](look_again_atom) {
+        node_state& state = self->state;
+        if (!state.handing_over && !state.stopping) return; // the other process has died
+        if (state.handing_over ? handed_over(self) : state.context->clients.load(std::memory_order_relaxed) <= 0) {
+          state.context->draining = true; // what the reactors end now has not failed
+          *state.finished = true;
+        } else {
           self->delayed_send(self, drain_look, look_again_atom::value);
+        }
       },
   };
 }
@@ -154,7 +266,7 @@ std::shared_ptr<const node_settings> make_node_settings(std::shared_ptr<const co
   return result;
 }
 
-node::node(std::string file, config::load_result loaded) : file_(std::move(file)) {
+node::node(std::string file, config::load_result loaded, bool takeover) : file_(std::move(file)), takeover_(takeover) {
   auto in_force = std::make_shared<node_settings>();
   in_force->values = loaded.value;
   in_force->of_file = std::make_shared<const config::load_result>(std::move(loaded));
@@ -166,6 +278,17 @@ node::~node() {
   stop();
 }
 
+/// Sockets for this door that a service manager has opened, for us or for the process before us.
+bool node::take_passed(const std::string& door) {
+  const std::size_t before = sockets_.size();
+  for (auto& socket : context_.handover.inherited_passed(door))
+    sockets_.push_back({std::move(socket), door});
+  for (service_manager::passed_socket& one : passed_)
+    if (one.fd && one.door == door)
+      sockets_.push_back({listening_socket::adopt(one.fd.release(), one.name, {}, true), door});
+  return sockets_.size() > before;
+}
+
 void node::open_door(const config::listener& door, int backlog, std::vector<std::string>& errors) {
   std::string error;
   const auto keep = [&](std::shared_ptr<listening_socket> socket) {
@@ -174,9 +297,16 @@ void node::open_door(const config::listener& door, int backlog, std::vector<std:
     else
       errors.push_back((door.name.empty() ? "" : "listener " + door.name + ": ") + "cannot listen on " + error);
   };
-  for (const std::string& address : door.listen_addr)
-    keep(listening_socket::tcp(address, door.listen_port, backlog, error));
-  if (!door.unix_socket_dir.empty())
+  if (take_passed(door.name)) return; // they stand for the addresses in the settings
+  for (const std::string& address : door.listen_addr) {
+    auto there = context_.handover.inherited(door.name, address + ":" + std::to_string(door.listen_port));
+    keep(there ? there : listening_socket::tcp(address, door.listen_port, backlog, error));
+  }
+  if (door.unix_socket_dir.empty()) return;
+  const std::string file = door.unix_socket_dir + "/.s.PGSQL." + std::to_string(door.listen_port);
+  if (auto there = context_.handover.inherited(door.name, file))
+    keep(there);
+  else
     keep(listening_socket::local(door.unix_socket_dir, door.listen_port, door.unix_socket_mode, door.unix_socket_group,
                                  backlog, error));
 }
@@ -188,11 +318,28 @@ bool node::open_listeners(const config::settings& settings, std::vector<std::str
   first.unix_socket_dir = settings.unix_socket_dir;
   first.unix_socket_mode = settings.unix_socket_mode;
   first.unix_socket_group = settings.unix_socket_group;
+  std::vector<std::string> doors;
+  for (const auto& [name, door] : settings.listeners)
+    doors.push_back(name);
+  passed_ = service_manager::passed_sockets(doors);
   open_door(first, settings.listen_backlog, errors);
   for (const auto& [name, door] : settings.listeners)
     open_door(door, settings.listen_backlog, errors);
+  std::string error;
+  if (errors.empty() && !context_.handover.listen(settings.takeover_socket, error)) errors.push_back(error);
   if (sockets_.empty() && errors.empty()) errors.push_back("nothing to listen on: set listen_addr or unix_socket_dir");
   return errors.empty();
+}
+
+/// Everything that could be wrong with the settings has been found by now: what follows is the other process's yes.
+bool node::take_over(const config::settings& settings, std::vector<std::string>& errors) {
+  std::string error;
+  if (settings.takeover_socket.empty())
+    error = "--takeover: the settings have no takeover_socket";
+  else if (!context_.handover.take_over(settings.takeover_socket, error))
+    error = "--takeover: refused: " + error;
+  if (!error.empty()) errors.push_back(error);
+  return error.empty();
 }
 
 bool node::start(std::vector<std::string>& errors) {
@@ -204,6 +351,7 @@ bool node::start(std::vector<std::string>& errors) {
       merge_settings(context_.settings()->of_file, content.objects, error);
   const auto values = in_force ? in_force->values : context_.settings()->values;
   if (!in_force) errors.push_back(error);
+  if (in_force && takeover_ && !take_over(*values, errors)) return false;
   if (!open_listeners(*values, errors) || !in_force) {
     sockets_.clear();
     return false;
@@ -228,15 +376,15 @@ bool node::start(std::vector<std::string>& errors) {
   context_.memory_watch = spawn_memory_watch(*system_, context_);
   for (const auto& one : context_.reactors)
     one->start();
-  for (const auto& [socket, door] : sockets_) {
-    for (const auto& one : context_.reactors)
-      listeners_.push_back(spawn_pinned<listener>(*one, context_, socket, door));
-    log(level::info, log_event::listening, {{"address", socket->name()}, {"listener", door}});
-  }
+  const auto own_interval = service_manager::watchdog_interval();
+  const auto interval = own_interval.count() > 0 ? own_interval : context_.handover.inherited_watchdog();
+  context_.handover.start(std::move(sockets_), interval);
+  open_doors(context_, listeners_);
   if (values->admin.served) admin_ = std::make_unique<admin_http>(*system_, context_);
   warm_pools(context_.tenants, *values);
-  sockets_.clear(); // the listeners hold them: they close with the last of those
   log(level::info, log_event::node_started, {{"version", PG_EDGE_VERSION}, {"reactors", count}, {"file", file_}});
+  watchdog_.start(context_, interval);
+  service_manager::ready("Serving");
   return true;
 }
 
@@ -252,11 +400,23 @@ void node::resume() {
   if (!context_.draining.load(std::memory_order_relaxed)) resume_all(context_, "SIGUSR2");
 }
 
+void node::look() {
+  watchdog_.look();
+  const bool ours = context_.settings()->values->admin.served && !context_.handover.giving();
+  if (ours == static_cast<bool>(admin_)) return;
+  if (ours)
+    admin_ = std::make_unique<admin_http>(*system_, context_);
+  else
+    admin_.reset();
+}
+
 void node::shut_down(shutdown_mode mode) {
   caf::anon_send(context_.node, actors::shut_down{mode});
 }
 
 void node::stop() {
+  context_.handover.stop();
+  context_.handover.close_doors();
   if (!system_) return;
   admin_.reset(); // first: it asks all the others
   for (const auto& one : context_.reactors)

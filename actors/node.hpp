@@ -2,8 +2,10 @@
 #pragma once
 
 #include "actors/admin_http.hpp"
+#include "actors/handover.hpp"
 #include "actors/listener.hpp"
 #include "actors/node_context.hpp"
+#include "actors/service_manager.hpp"
 
 #include <caf/all.hpp>
 
@@ -16,8 +18,8 @@ namespace pg_edge::actors {
 
 class node {
 public:
-  /// `loaded` is what stood in `file`, which a reload reads again.
-  node(std::string file, config::load_result loaded);
+  /// `loaded` is what stood in `file`, which a reload reads again. `takeover`: from the process that serves now.
+  node(std::string file, config::load_result loaded, bool takeover = false);
   ~node();
 
   /// Opens the addresses and serves. False: `errors` says why, and nothing runs.
@@ -29,25 +31,28 @@ public:
   void shut_down(shutdown_mode mode);
   /// Whether the last client has gone after shut_down().
   bool finished() const { return finished_; }
+  /// Called a few times a second: tells the service manager that the reactors turn, and leaves the address of the admin
+  /// API to the process that takes over.
+  void look();
   /// Ends everything that still runs.
   void stop();
 
 private:
-  struct opened_door {
-    std::shared_ptr<listening_socket> socket;
-    std::string door; // the key in [listeners]; empty: that of the global settings
-  };
-
+  bool take_over(const config::settings& settings, std::vector<std::string>& errors);
   bool open_listeners(const config::settings& settings, std::vector<std::string>& errors);
+  bool take_passed(const std::string& door);
   void open_door(const config::listener& door, int backlog, std::vector<std::string>& errors);
 
   std::string file_;
+  bool takeover_;
   caf::actor_system_config system_config_;
   std::unique_ptr<caf::actor_system> system_;
   node_context context_;
   std::vector<opened_door> sockets_;
+  std::vector<service_manager::passed_socket> passed_;
   std::vector<caf::actor> listeners_;
   std::unique_ptr<admin_http> admin_;
+  watchdog watchdog_;
   std::atomic<bool> finished_{false};
 };
 

@@ -5,6 +5,7 @@
 #include "actors/cancel_registry.hpp"
 #include "actors/client_limits.hpp"
 #include "actors/credentials.hpp"
+#include "actors/handover.hpp"
 #include "actors/host_table.hpp"
 #include "actors/key_deriver.hpp"
 #include "actors/login_gates.hpp"
@@ -86,6 +87,7 @@ public:
   node_actor node;
   caf::actor memory_watch;
   cancel_registry cancels;
+  actors::handover handover{*this};      // to another process of this node, or from one
   server_limits limits;                  // over several pools of a tenant
   login_gates logins;                    // under way to servers
   pool_gates gates;                      // what is paused or disabled

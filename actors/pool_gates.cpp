@@ -115,6 +115,26 @@ void pool_gates::set_disabled(const pool_scope& scope, bool disabled) {
   update();
 }
 
+std::vector<cluster::paused_scope> pool_gates::in_force() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<cluster::paused_scope> result;
+  if (node_paused()) result.push_back({{}, {}, true, false});
+  for (const auto& [tenant, said] : tenants_)
+    result.push_back({tenant, {}, said.paused, said.disabled});
+  for (const auto& [which, said] : databases_)
+    result.push_back({which.first, which.second, said.paused, said.disabled});
+  return result;
+}
+
+void pool_gates::take(const cluster::paused_scope& said) {
+  const std::lock_guard lock(mutex_);
+  if (said.tenant.empty())
+    node_paused_ = said.paused;
+  else
+    words_of({said.tenant, said.database}) = {said.paused, said.disabled};
+  update();
+}
+
 void pool_gates::reconnect(const pool_scope& scope) {
   const std::lock_guard lock(mutex_);
   for (const auto& [which, gate] : gates_) {

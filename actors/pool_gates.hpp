@@ -6,6 +6,8 @@
 //   node (PAUSE) ── tenant (PAUSE TENANT t) ── database (PAUSE d TENANT t)      shut: any of the three is paused
 #pragma once
 
+#include "cluster/handover.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -88,6 +90,9 @@ public:
   /// As in pgbouncer: RESUME ends what a PAUSE of the same scope began, nothing narrower or wider.
   gate_answer resume(const pool_scope& scope);
   void set_disabled(const pool_scope& scope, bool disabled);
+  /// All that is paused or disabled, for the process that takes over; and in it, before there is a pool.
+  std::vector<cluster::paused_scope> in_force() const;
+  void take(const cluster::paused_scope& said);
   /// Every server that there is now is stale.
   void reconnect(const pool_scope& scope);
 

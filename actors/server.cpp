@@ -57,7 +57,7 @@ caf::behavior server::make_behavior() {
 void server::on_exit() {
   attempt_.reset();
   ending_.reset();
-  close_socket();
+  close_own_socket();
   client_ = nullptr;
   client_ref_ = nullptr;
   share_ = nullptr;

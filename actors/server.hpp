@@ -182,6 +182,7 @@ private:
   // server_closing.cpp: from the first thought of it to Postgres's EOF
   void close_now(std::string why, protocol::error_code when_doubtful = protocol::error_code::server_lost);
   void gone(std::string why);
+  void close_own_socket();
   void tell_closing();
   void await_end(config::duration at_most);
   void while_closing();

@@ -166,9 +166,15 @@ void server::gone(std::string why) {
   if (ending_ && ending_->canceller) send(ending_->canceller, close_server{"its target is gone"});
   ending_.reset();
   send(share_, server_gone{self_ptr()});
-  close_socket();
+  close_own_socket();
   attempt_.reset();
   quit();
+}
+
+/// The number of the descriptor may be another's a moment later.
+void server::close_own_socket() {
+  node_.handover.server_closed(plan_.id);
+  close_socket();
 }
 
 } // namespace pg_edge::actors

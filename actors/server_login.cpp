@@ -130,12 +130,13 @@ void server::connect_next() {
   const int result = ::connect(fd, reinterpret_cast<const sockaddr*>(&address_.address), address_.length);
   if (result != 0 && errno != EINPROGRESS) return fail_attempt(std::strerror(errno));
   await_connect();
+  node_.handover.server_opened(plan_.id, fd);
   if (!watch()) return fail_attempt(std::string("epoll: ") + std::strerror(errno));
 }
 
 /// This address did not work: the next one, or the next host.
 void server::fail_attempt(std::string why) {
-  close_socket();
+  close_own_socket();
   in_.clear();
   out_.clear();
   node_.hosts.failed(address_seat_.place(), home().now());
@@ -173,7 +174,7 @@ bool server::try_another_host() {
 
 /// For when its bytes are still being read.
 void server::connect_later() {
-  close_socket();
+  close_own_socket();
   set_step(server_step::resolving);
   attempt_->go_on = true;
   send(caf::actor_cast<caf::actor>(this), connect_server{});
@@ -368,7 +369,7 @@ void server::lost_during_login(std::string why) {
   const bool elsewhere = step_ == server_step::logging_in && more_to_try();
   if (before_session || elsewhere)
     return fail_attempt(why.empty() ? "the server closed the connection" : std::move(why));
-  close_socket();
+  close_own_socket();
   refused(why.empty() ? "the server closed the connection during login" : std::move(why), {}, false);
 }
 

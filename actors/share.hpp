@@ -145,6 +145,7 @@ private:
   void kill_everybody();
   void kill_client(std::uint64_t id);
   void look_at_bans();
+  void hand_over_clients();
 
   // -- share_upkeep.cpp
   void tick();

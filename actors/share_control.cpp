@@ -19,6 +19,9 @@ void share::on_control(const control_pools& message) {
   case control_word::kill_client:
     kill_client(message.client);
     break;
+  case control_word::hand_over:
+    hand_over_clients();
+    break;
   }
   act();
 }
@@ -93,6 +96,12 @@ void share::look_at_bans() {
     clients.push_back(caf::actor_cast<caf::strong_actor_ptr>(&static_cast<owned_link<client>*>(link)->owner));
   for (const caf::strong_actor_ptr& who : clients)
     static_cast<client*>(caf::actor_cast<caf::abstract_actor*>(who))->look_at_bans();
+}
+
+/// As many as may be on their way at a time; whoever is busy goes at the end of its transaction.
+void share::hand_over_clients() {
+  for (list_link* link = clients_.next(); link != &clients_ && node_.handover.room(); link = link->next())
+    static_cast<owned_link<client>*>(link)->owner.hand_over();
 }
 
 void share::kill_client(std::uint64_t id) {

@@ -2,6 +2,7 @@
 // as cluster::permit_steward decides.
 #include "actors/actor_stats.hpp"
 #include "actors/log.hpp"
+#include "actors/node_context.hpp"
 #include "actors/share.hpp"
 #include "actors/tenants.hpp"
 #include "cluster/placement.hpp"
@@ -106,15 +107,28 @@ void share_down(steward_self self, const caf::down_msg& down) {
   }
 }
 
+/// While another process serves the pool too: what is free here can go there.
+void settle(const steward_state& state) {
+  permit_exchange& exchange = state.node->handover.permits;
+  if (!exchange.linked()) return;
+  std::uint32_t clients = 0;
+  for (const auto& place : state.places)
+    clients += place.clients;
+  exchange.settle(state.pool->name, state.permits.out() + state.permits.lost(), clients);
+}
+
 /// The pool may have so many servers now.
 void resize(steward_self self) {
   steward_state& state = self->state;
   state.pool->reserve_used.store(state.reserve.used(), std::memory_order_relaxed);
-  deliver(self, state.permits.resize(state.reserve.total()));
+  const auto size = state.node->handover.permits.allowed(state.pool->name, state.reserve.total());
+  deliver(self, state.permits.resize(size));
+  settle(state);
 }
 
 void change_reserve(steward_self self, const reserve_wish& wish) {
   steward_state& state = self->state;
+  if (state.node->handover.permits.linked()) return; // the size stands while two processes share it
   const auto before = state.reserve.used();
   if (wish.lacking > 0) state.reserve.lacking(wish.lacking, state.permits.free());
   state.reserve.spare(wish.spare);
@@ -161,10 +175,12 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
   state.node = node;
   state.pool = std::move(pool);
   const auto settings = state.pool->settings();
-  state.permits = cluster::permit_steward(static_cast<std::uint32_t>(settings->pool_size));
   state.reserve = reserve_of(*settings);
+  state.permits =
+      cluster::permit_steward(node->handover.permits.joined(state.pool, steward_actor(self), state.reserve.total()));
   self->set_down_handler([self](caf::down_msg& down) { share_down(self, down); });
   self->set_exit_handler([self](caf::exit_msg& message) { // its tenant is done with the pool
+    self->state.node->handover.permits.left(self->state.pool->name);
     for (const auto& place : self->state.places)
       caf::anon_send_exit(place.share, caf::exit_reason::user_shutdown);
     self->quit(message.reason);
@@ -188,7 +204,10 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
         for (std::size_t i = 0; i < message.servers.size(); ++i)
           self->state.travelling[message.report.carried[i]] = message.servers[i];
         const auto orders = self->state.permits.on_report(message.report);
-        if (orders) return deliver(self, *orders);
+        if (orders) {
+          deliver(self, *orders);
+          return settle(self->state);
+        }
         for (const caf::actor& server : message.servers)
           caf::anon_send(server, close_server{"its share is gone"});
       },
@@ -196,6 +215,7 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
         for (auto& place : self->state.places)
           if (place.key.share == message.share && place.clients > 0) --place.clients;
         note_empty(self->state);
+        settle(self->state);
       },
       [self](const share_unused& message) { note_unused(self, message); },
       [self](const reserve_wish& wish) { change_reserve(self, wish); },
@@ -216,6 +236,7 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
         for (const auto& place : self->state.places)
           caf::anon_send(place.share, message);
       },
+      [self](const permits_shared&) { resize(self); },
       [self](const list_shares&) {
         share_list result;
         for (const auto& place : self->state.places)

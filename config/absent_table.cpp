@@ -25,7 +25,7 @@ constexpr absent_row rows[] = {
     {"service_name", in_global, "pg_edge runs in the foreground under a service manager"},
     {"so_reuseport", in_global, "one process uses all cores (see reactors)"},
     {"suspend_timeout", in_global,
-     "there is no SUSPEND: it holds connections still for another process to take over, which is not supported yet"},
+     "there is no SUSPEND: pg_edge --takeover moves connections to another process without holding them still"},
     {"syslog", in_global, "the log goes to standard error"},
     {"syslog_facility", in_global, "the log goes to standard error"},
     {"syslog_ident", in_global, "the log goes to standard error"},

@@ -210,6 +210,7 @@ struct settings {
   std::string unix_socket_dir = "/tmp"; // empty = no Unix socket
   int unix_socket_mode = 0777;
   std::string unix_socket_group;
+  std::string takeover_socket; // empty = no other process can take over
   int max_packet_size = std::numeric_limits<int>::max();
   bool tcp_keepalive = true;
   int tcp_keepcnt = 0;
@@ -267,6 +268,7 @@ struct settings {
   duration query_wait_timeout = std::chrono::seconds{120};
   duration query_wait_notify = std::chrono::seconds{5};
   duration cancel_wait_timeout = std::chrono::seconds{10};
+  duration takeover_timeout = std::chrono::seconds{3600};
   duration autodb_idle_timeout = std::chrono::seconds{3600};
   duration pool_idle_timeout{0};
 

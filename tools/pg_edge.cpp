@@ -7,12 +7,15 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -22,6 +25,8 @@ using namespace pg_edge;
 constexpr std::string_view usage = R"(pg_edge: a connection pooler for PostgreSQL
 
   pg_edge --config FILE              start a node with the settings in FILE (TOML)
+  pg_edge --config FILE --takeover   the same, taking over from the process that runs now (takeover_socket);
+                                     with --background behind it: return when the new process serves
   pg_edge check FILE                 say everything that is wrong with FILE
   pg_edge import-pgbouncer FILE.ini  print FILE.ini as TOML
   pg_edge --version                  print the version
@@ -86,7 +91,30 @@ void raise_descriptor_limit() {
   }
 }
 
-int serve(const std::string& file) {
+/// Goes on in a child, and ends the parent with status 0 once the child says `ready`, or with the child's own. For a
+/// service manager's "reload", which is over when its command is. Before any thread is made.
+int go_to_background(int& ready) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return failed;
+  const pid_t child = ::fork();
+  if (child < 0) return failed;
+  if (child == 0) {
+    ::close(ends[0]);
+    ::setsid();
+    ready = ends[1];
+    return fine;
+  }
+  ::close(ends[1]);
+  char word = 0;
+  if (::read(ends[0], &word, 1) == 1) std::_Exit(fine);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  std::_Exit(WIFEXITED(status) ? WEXITSTATUS(status) : failed);
+}
+
+int serve(const std::string& file, bool takeover, bool background) {
+  int ready = -1;
+  if (background && go_to_background(ready) != fine) return failed;
   const config::load_result loaded = config::load_file(file);
   for (const config::problem& problem : loaded.problems)
     std::cerr << config::to_string(problem) << "\n";
@@ -99,15 +127,20 @@ int serve(const std::string& file) {
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   if (loaded.value->verbose > 0) actors::set_log_level(actors::level::debug);
-  actors::node node(file, loaded);
+  actors::node node(file, loaded, takeover);
   std::vector<std::string> errors;
   if (!node.start(errors)) {
     for (const std::string& error : errors)
       std::cerr << "pg_edge: " << error << "\n";
     return failed;
   }
-  constexpr timespec look{0, 50'000'000}; // how often to see whether a drain has ended
+  if (ready >= 0) {
+    [[maybe_unused]] const auto told = ::write(ready, "1", 1);
+    ::close(ready);
+  }
+  constexpr timespec look{0, 50'000'000}; // how often to see whether a drain has ended, and whether reactors turn
   while (!node.finished()) {
+    node.look();
     switch (::sigtimedwait(&signals, nullptr, &look)) {
     case SIGHUP:
       node.reload();
@@ -148,8 +181,10 @@ int main(int argc, char** argv) {
     std::cout << "pg_edge " << PG_EDGE_VERSION << "\n";
     return fine;
   }
-  if (words.size() != 2) return wrong(words[0] + " takes one file");
-  if (words[0] == "--config") return serve(words[1]);
+  const bool background = words.size() == 4 && words[3] == "--background";
+  const bool takeover = words[0] == "--config" && (words.size() == 3 || background) && words[2] == "--takeover";
+  if (words.size() != 2 && !takeover) return wrong(words[0] + " takes one file");
+  if (words[0] == "--config") return serve(words[1], takeover, background);
   if (words[0] == "check") return check(words[1]);
   if (words[0] == "import-pgbouncer") return import_pgbouncer(words[1]);
   return wrong("unknown command " + words[0]);

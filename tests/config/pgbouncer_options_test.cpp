@@ -314,7 +314,9 @@ BOOST_AUTO_TEST_CASE(the_list_is_whole) {
                                            "memory_limit",
                                            "max_server_logins",
                                            "auth_pam_service",
-                                           "store_path"};
+                                           "store_path",
+                                           "takeover_socket",
+                                           "takeover_timeout"};
   for (const auto& row : setting_rows())
     if ((row.sections & in_global) != 0 && !ours.contains(row.name)) BOOST_TEST(names.contains(row.name), row.name);
 }

@@ -174,6 +174,7 @@ BOOST_AUTO_TEST_CASE(defaults_are_pgbouncers) {
       {"max_server_logins", "16"}, // this and those below are ours
       {"max_client_statements", "10000"},
       {"max_client_memory", "64MB"},
+      {"takeover_timeout", "3600"},
       {"auth_cache_time", "60"},
       {"auth_failure_limit", "10"},
       {"auth_failure_window", "60"},

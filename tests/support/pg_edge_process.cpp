@@ -89,6 +89,28 @@ void pg_edge_process::start(const pg_edge_options& options) {
                      "\nits configuration:\n" + read_file(config_file()));
 }
 
+void pg_edge_process::begin_takeover(const pg_edge_options& options) {
+  former_ = std::move(process_);
+  process_ = process();
+  pg_edge_options how = options;
+  how.wait_until_listening = false;
+  how.arguments.insert(how.arguments.begin(), "--takeover");
+  start(how);
+}
+
+void pg_edge_process::adopt_former() {
+  process_ = std::move(former_);
+  former_ = process();
+  std::filesystem::rename(folder_ / "log.before", folder_ / "log");
+}
+
+void pg_edge_process::take_over(const pg_edge_options& options) {
+  begin_takeover(options);
+  bool serves = false;
+  wait_for([&] { return !process_.running() || (serves = log_contains("event=node_started")); }, start_limit);
+  if (!serves) throw test_failure("pg_edge --takeover did not begin to serve; its log:\n" + log());
+}
+
 std::string pg_edge_process::conninfo(const std::string& user, const std::string& database) const {
   std::string text = "host=127.0.0.1 port=" + std::to_string(port_) + " dbname=" + database + " user=" + user +
                      " gssencmode=disable sslmode=disable";

@@ -47,6 +47,16 @@ public:
   /// A new process from the same file, on the same port.
   void start(const pg_edge_options& options = {});
 
+  /// Starts a process with --takeover beside this one, which becomes former(). With takeover_socket in the TOML.
+  void begin_takeover(const pg_edge_options& options = {});
+  /// ... and waits until it serves.
+  void take_over(const pg_edge_options& options = {});
+  /// The process that was taken over from last.
+  process& former() { return former_; }
+  /// The new process has died: the former one is the process again.
+  void adopt_former();
+  std::string former_log() const { return read_file(folder_ / "log.before"); }
+
   /// All it wrote to stderr and stdout.
   std::string log() const { return read_file(folder_ / "log"); }
   bool log_contains(const std::string& text) const { return log().find(text) != std::string::npos; }
@@ -58,7 +68,7 @@ private:
 
   temp_dir folder_;
   std::uint16_t port_;
-  process process_;
+  process process_, former_;
 };
 
 /// A complete configuration for most tests: all known users with their passwords and both known databases on
