@@ -46,10 +46,11 @@ caf::behavior share_played(caf::event_based_actor* self, share_snapshot answer, 
 }
 
 steward_actor::behavior_type steward_played(std::vector<caf::actor> shares) {
-  return {
-      [](const join_pool&) {},    [](const share_report&) {},  [](const client_left&) {},
-      [](const share_unused&) {}, [](const reserve_wish&) {},  [](const settings_changed&) {},
-      [](const end_clients&) {},  [](const control_pools&) {}, [=](const list_shares&) { return share_list{shares}; }};
+  return {[](const join_pool&) {},      [](const share_report&) {},
+          [](const client_left&) {},    [](const share_unused&) {},
+          [](const reserve_wish&) {},   [](const settings_changed&) {},
+          [](const end_clients&) {},    [](const control_pools&) {},
+          [](const permits_shared&) {}, [=](const list_shares&) { return share_list{shares}; }};
 }
 
 tenant_actor::behavior_type tenant_played(std::vector<steward_actor> stewards) {
