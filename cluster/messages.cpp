@@ -147,7 +147,7 @@ decoded_message decode(protocol::bytes_view raw) {
   return result;
 }
 
-std::string mismatch(const hello& ours, const hello& theirs, std::uint16_t their_version) {
+std::string mismatch(const node_hello& ours, const node_hello& theirs, std::uint16_t their_version) {
   const auto list = [](const std::vector<std::string>& all) {
     std::string text;
     for (const std::string& one : all)

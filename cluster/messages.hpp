@@ -26,7 +26,7 @@ inline constexpr std::uint16_t oldest_compatible_version = 1;
 // -- finding each other ----------------------------------------------------------------------------------------------
 
 /// The first word on a new connection, and the answer to it.
-struct hello {
+struct node_hello {
   static constexpr std::uint16_t number = 1;
   std::string cluster, name, address;
   std::vector<std::string> seeds; // sorted: they are the voters, so all nodes must mean the same
@@ -39,7 +39,7 @@ struct hello {
 };
 
 /// Instead of the answer: why not.
-struct hello_refused {
+struct node_refusal {
   static constexpr std::uint16_t number = 2;
   std::string why;
   template <class F, class T>
@@ -292,7 +292,7 @@ struct cancel_forward {
 // -- all of them -----------------------------------------------------------------------------------------------------
 
 /// The table: every message there is. To add one, write its struct with a new number and name it here.
-using node_message = std::variant<hello, hello_refused, heartbeat, heartbeat_answer, surrender, view_prepare,
+using node_message = std::variant<node_hello, node_refusal, heartbeat, heartbeat_answer, surrender, view_prepare,
                                   view_promise, view_accept, view_accepted, view_chosen, pool_ask, pool_state,
                                   pool_report, pool_order, pool_reserve, pool_known, roster, cancel_forward>;
 
@@ -306,6 +306,6 @@ struct decoded_message {
 [[nodiscard]] decoded_message decode(protocol::bytes_view raw);
 
 /// Why two nodes cannot be in one cluster, said from the side that has `ours`; empty: they can.
-[[nodiscard]] std::string mismatch(const hello& ours, const hello& theirs, std::uint16_t their_version);
+[[nodiscard]] std::string mismatch(const node_hello& ours, const node_hello& theirs, std::uint16_t their_version);
 
 } // namespace pg_edge::cluster

@@ -29,8 +29,8 @@ std::vector<node_message> samples() {
   permit_report report{{2049, 9}, 3, 2, 1, true, {}};
   permit_order order{{2049, 9}, 4, 3, 2, true, true, {}};
   return {
-      hello{"c", "n", "h:1", {"h:1", "i:1"}, "0.1", true},
-      hello_refused{"no"},
+      node_hello{"c", "n", "h:1", {"h:1", "i:1"}, "0.1", true},
+      node_refusal{"no"},
       heartbeat{"n", "h:1", 5, 6, 7},
       heartbeat_answer{"h:1", 5, 6, true, false, 7, {some_view}},
       surrender{"n", 5},
@@ -112,8 +112,8 @@ BOOST_AUTO_TEST_CASE(a_list_longer_than_its_bytes_is_malformed) {
 }
 
 BOOST_AUTO_TEST_CASE(nodes_that_do_not_belong_together_are_told_why) {
-  const hello ours{"c", "a", "h:1", {"h:1"}, "0.1", false};
-  hello theirs{"c", "b", "i:1", {"h:1"}, "0.1", false};
+  const node_hello ours{"c", "a", "h:1", {"h:1"}, "0.1", false};
+  node_hello theirs{"c", "b", "i:1", {"h:1"}, "0.1", false};
   BOOST_TEST(mismatch(ours, theirs, message_version).empty());
   BOOST_TEST(mismatch(ours, theirs, message_version + 1).empty()); // it decides whether it understands us
   BOOST_TEST(mismatch(ours, theirs, 0).find("upgrade") != std::string::npos);
