@@ -1,5 +1,7 @@
 #include "actors/admin_schemas.hpp"
 
+#include "actors/admin_metrics.hpp"
+
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
@@ -72,10 +74,7 @@ using schema_group = std::span<const admin_schema> (*)();
 
 /// One line a file with schemas.
 constexpr schema_group schema_groups[] = {
-    admin_plain_schemas,
-    admin_view_schemas,
-    admin_command_schemas,
-    admin_object_schemas,
+    admin_plain_schemas, admin_view_schemas, admin_command_schemas, admin_object_schemas, admin_metrics_schemas,
 };
 
 } // namespace

@@ -3,6 +3,7 @@
 #include "actors/client_login_state.hpp"
 #include "actors/lingering.hpp"
 #include "actors/log.hpp"
+#include "actors/meter.hpp"
 #include "actors/share.hpp"
 
 namespace pg_edge::actors {
@@ -102,6 +103,7 @@ bool client::take(const std::type_info& type, const void* message) {
 void client::on_exit() {
   // After an exception in a message handler; when the reactor stops everybody goes.
   if (step_ != client_step::gone && reactor::current() == &home() && !home().stopping()) on_exception();
+  if (meter_.told_at != 0 && reactor::current() == &home()) this_meter().client_left(session_.id);
   home().cancel(deadline_);
   login_is_over();
   attachment_.unlink();
@@ -187,8 +189,21 @@ void client::fail(protocol::bytes_view error, std::string_view why) {
   if (step_ == client_step::leaving || step_ == client_step::gone || postpone_end(error)) return;
   seat_.release(); // who has read the error may come again at once
   failed_ = true;
-  if (!in_midst_of_message()) write(error);
+  if (!in_midst_of_message()) {
+    note_error(error);
+    write(error);
+  }
   leave(why);
+}
+
+/// `error`: a whole ErrorResponse of our own that it is sent.
+void client::note_error(protocol::bytes_view error) {
+  if (error.size() <= protocol::frame_header_size) return; // a client of an unknown protocol is sent something shorter
+  const auto sqlstate = protocol::error_field(error.substr(protocol::frame_header_size), 'C');
+  if (share_ != nullptr)
+    share_->note_error(sqlstate);
+  else
+    this_meter().note_error(sqlstate);
 }
 
 bool client::in_midst_of_message() const {
@@ -240,6 +255,7 @@ void client::finish_leaving() {
     for (const caf::actor& requester : *cancel_requesters_)
       send(requester, cancel_done{});
   cancel_requesters_.reset();
+  if (std::exchange(meter_.told_at, 0) != 0) this_meter().client_left(session_.id);
   if (share_ref_) send(share_ref_, detach_client{attachment_.linked()});
   login_.reset();
   quit();

@@ -15,6 +15,7 @@
 #include "actors/connection.hpp"
 #include "actors/log.hpp"
 #include "actors/messages.hpp"
+#include "actors/meter_reading.hpp"
 #include "actors/node_context.hpp"
 #include "actors/server.hpp"
 #include "cluster/moved_session.hpp"
@@ -82,6 +83,8 @@ public:
   /// `doubtful`: what to say if something was under way.
   void server_lost(const std::string& why, protocol::error_code doubtful = protocol::error_code::server_lost);
   void resume_reading();
+  /// So much was read from the server for it.
+  void note_sent(std::size_t bytes) noexcept { meter_.sent += bytes; }
 
   // -- for its share, on the same reactor
   // ----------------------------------------------------------------------------------
@@ -108,6 +111,8 @@ public:
   void hand_over();
   clock::time_point waiting_since() const { return wait_began_; }
   client_row row() const;
+  /// What it has counted since the last reading, if anything. share_meter.cpp
+  void read_growth(std::uint64_t round, std::vector<client_growth>& into);
   /// What ending it would give back. Nothing for the console, which is needed most when memory is short.
   cluster::memory_holder memory_held() const;
   /// The link by which the share lists its clients.
@@ -222,6 +227,7 @@ private:
 
   // client.cpp
   void fail(protocol::bytes_view error, std::string_view why);
+  void note_error(protocol::bytes_view error);
   void fail(protocol::error_code code, std::initializer_list<std::string_view> args = {});
   bool in_midst_of_message() const;
   void leave(std::string_view why);
@@ -264,6 +270,7 @@ private:
   std::unique_ptr<std::vector<caf::actor>> cancel_requesters_; // while cancels wait for may_cancel
   std::uint32_t epoch_ = 0;                                    // of check-outs
   std::uint32_t cancel_epoch_ = 0;                             // of the check-out that the cancels mean
+  client_counts meter_;
   client_step step_ = client_step::starting;
   bool query_running_ = false;
   bool unconfirmed_ = false; // it logged in while no server was there to say what its session begins with

@@ -18,6 +18,7 @@ std::size_t client::relay(protocol::bytes_view in) {
   const bool linked = step_ == client_step::active;
   const protocol::client_step result =
       protocol::from_client(session_, linked ? &server_->session() : nullptr, in, to_server, to_client);
+  meter_.received += result.consumed;
   last_active_ = home().now();
   if (linked && !to_server.empty()) {
     note_query_began();
@@ -73,8 +74,8 @@ void client::take_grant(const granted& message) {
   server_ref_ = message.server;
   link_began_ = home().now();
   session_.statements_only = limits_->mode == config::pool_mode::statement && !replication_;
-  share_->counts().wait_time += static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(link_began_ - wait_began_).count());
+  share_->counts().wait_time += microseconds(link_began_ - wait_began_);
+  share_->note_time(timed::wait, link_began_ - wait_began_);
   ++share_->counts().server_assignment_count;
   set_step(client_step::preparing);
   if (login_ != nullptr) learn_from(*server_);
@@ -112,6 +113,7 @@ void client::take_refusal(const check_out_refused& message) {
   set_step(client_step::idle);
   if (message.fatal || login_ != nullptr)
     return fail(message.error, protocol::error_field(message.error.substr(protocol::frame_header_size), 'M'));
+  note_error(message.error);
   const std::size_t used = protocol::refuse_next(session_, in_, message.error, gathers().to_client);
   write(gathers().to_client);
   in_.erase(0, used);
@@ -139,8 +141,10 @@ void client::server_replied() {
   last_active_ = home().now();
   if (state.owed.empty() && query_running_) {
     query_running_ = false;
-    share_->counts().query_time += static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::microseconds>(last_active_ - query_began_).count());
+    const std::uint64_t took = microseconds(last_active_ - query_began_);
+    share_->counts().query_time += took;
+    share_->note_time(timed::query, last_active_ - query_began_);
+    meter_.note_query(took);
   }
   if (blocked_on_server_ && (state.owed.empty() || state.copy_in)) {
     blocked_on_server_ = false;
@@ -155,8 +159,8 @@ void client::transaction_refused() {
 
 void client::server_is_ready() {
   if (step_ != client_step::active) return;
-  share_->counts().xact_time += static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(home().now() - link_began_).count());
+  share_->counts().xact_time += microseconds(home().now() - link_began_);
+  share_->note_time(timed::transaction, home().now() - link_began_);
   if (keeps_server()) {
     link_began_ = home().now();
     if (end_at_transaction_end_) fail(end_error_, "ended by the node");

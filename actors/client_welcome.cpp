@@ -224,6 +224,7 @@ void client::finish_login() {
   set_step(client_step::idle);
   last_active_ = home().now();
   ++share_->counts().client_login_count;
+  share_->note_time(timed::login, last_active_ - connected_at_);
   arm_idle_deadline();
   if (settings->values->log_connections) log_own(log_event::client_connected, field("tls", socket_.tls()));
   use_input();

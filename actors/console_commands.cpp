@@ -1,15 +1,14 @@
 #include "actors/console_commands.hpp"
 
+#include "actors/console_figures.hpp"
+
 namespace pg_edge::actors {
 
 namespace {
 
 // One line a file of commands; HELP lists them in this order.
 constexpr std::span<const console_command> (*groups[])() = {
-    console_act_commands,
-    console_show_commands,
-    console_own_commands,
-    console_object_commands,
+    console_act_commands, console_show_commands, console_own_commands, console_object_commands, console_figure_commands,
 };
 
 constexpr console_parameter parameters[] = {

@@ -119,7 +119,6 @@ console_rows show_databases(const console_view& view);
 console_rows show_lists(const console_view& view);
 console_rows show_nothing(const console_view& view);
 console_rows show_pools(const console_view& view);
-console_rows show_reactors(const console_view& view);
 console_rows show_servers(const console_view& view);
 console_rows show_state(const console_view& view);
 console_rows show_stats(const console_view& view);

@@ -12,14 +12,10 @@ using need = console_need;
 constexpr console_column actors_columns[] = {{"kind"},          {"alive", int8},         {"handled", int8},
                                              {"mailbox", int8}, {"deepest", int8},       {"deepest_actor", int8},
                                              {"busiest", int8}, {"busiest_actor", int8}, {"description"}};
-constexpr console_column reactors_columns[] = {{"reactor", int4}, {"turns", int8},    {"events", int8},
-                                               {"resumes", int8}, {"messages", int8}, {"wake_ups", int8},
-                                               {"busy_us", int8}};
 
 constexpr console_command commands[] = {
     table("show actors", need::nothing, actors_columns, show_actors,
           "per kind of actor: how many, what they did, what waits"),
-    table("show reactors", need::nothing, reactors_columns, show_reactors, "per reactor: what its loop has done"),
 };
 
 } // namespace

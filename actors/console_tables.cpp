@@ -452,14 +452,4 @@ console_rows show_actors(const console_view&) {
   return rows;
 }
 
-console_rows show_reactors(const console_view& view) {
-  console_rows rows;
-  for (std::size_t i = 0; i < view.reactors.size(); ++i) {
-    const reactor_counters& one = view.reactors[i];
-    rows.push_back({cell(i), cell(one.turns), cell(one.events), cell(one.resumes), cell(one.messages),
-                    cell(one.wake_ups), cell(std::chrono::duration_cast<std::chrono::microseconds>(one.busy).count())});
-  }
-  return rows;
-}
-
 } // namespace pg_edge::actors

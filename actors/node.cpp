@@ -6,6 +6,7 @@
 #include "actors/live_settings.hpp"
 #include "actors/log.hpp"
 #include "actors/memory_watch.hpp"
+#include "actors/metrics.hpp"
 #include "actors/objects.hpp"
 #include "actors/random.hpp"
 #include "actors/resolver.hpp"
@@ -374,6 +375,7 @@ bool node::start(std::vector<std::string>& errors) {
   context_.node = system_->spawn(node_behaviour, &context_, file_, &listeners_, &finished_);
   context_.objects = spawn_objects(*system_, context_, std::move(store), std::move(content));
   context_.memory_watch = spawn_memory_watch(*system_, context_);
+  spawn_metrics(*system_, context_);
   for (const auto& one : context_.reactors)
     one->start();
   const auto own_interval = service_manager::watchdog_interval();
@@ -425,6 +427,7 @@ void node::stop() {
     one->join();
   listeners_.clear();
   context_.pam.close(); // what it has to say goes to actors
+  stop_metrics(context_);
   const caf::exit_reason reason = caf::exit_reason::user_shutdown;
   for (const auto& handle :
        {caf::actor_cast<caf::actor>(context_.tenants), caf::actor_cast<caf::actor>(context_.console),

@@ -153,6 +153,7 @@ std::size_t server::relay(protocol::bytes_view in) {
         client_ != nullptr && step_ == server_step::assigned ? &client_->session() : nullptr;
     const protocol::server_step result = protocol::from_server(session_, whose, in.substr(used), to_client, to_server);
     used += result.consumed;
+    if (client_ != nullptr && whose != nullptr) client_->note_sent(result.consumed);
     if (client_ != nullptr && whose != nullptr) client_->write(to_client);
     to_client.clear();
     write(to_server);

@@ -2,6 +2,7 @@
 
 #include "actors/client.hpp"
 #include "actors/log.hpp"
+#include "actors/meter.hpp"
 #include "protocol/errors.hpp"
 
 #include <algorithm>
@@ -47,6 +48,7 @@ share::share(caf::actor_config& config, reactor& home, node_context& node, pool_
 }
 
 caf::behavior share::make_behavior() {
+  this_meter().add(metered_);
   take_seats();
   seat_ = node_.limits.join(pool_->name.tenant, pool_->name.database, pool_->name.user, maxima_of(*pool_->settings()),
                             address());
@@ -91,6 +93,7 @@ bool share::take(const std::type_info& type, const void* message) {
 /// A share that ends although clients and servers depend on it (an exception did that) takes them along: none of them
 /// could ever hear from it again.
 void share::on_exit() {
+  if (metered_.linked()) this_meter().remove(metered_);
   home().cancel(tick_);
   on_end_clients({protocol::make_error(protocol::error_code::internal, {"the pool's share ended"}), false});
   for (const auto& [what, entry] : servers_)
@@ -374,7 +377,8 @@ void share::on_ready(const server_ready& message) {
   entry->pass.reset();
   forget_failure();
   auto& what = *behind<server>(message.server);
-  if (what.step() != server_step::idle) return;                 // lost since: server_gone follows
+  if (what.step() != server_step::idle) return; // lost since: server_gone follows
+  note_time(timed::server_login, home().now() - what.connected_at());
   if (node_.hosts.moved(what.address())) what.want_reconnect(); // since its login began
   move_state(*entry, server_state::idle);
   if (what.replication()) {

@@ -8,8 +8,10 @@
 #pragma once
 
 #include "actors/canceller.hpp"
+#include "actors/console_stats.hpp"
 #include "actors/login_gates.hpp"
 #include "actors/messages.hpp"
+#include "actors/meter_reading.hpp"
 #include "actors/node_context.hpp"
 #include "actors/pinned_actor.hpp"
 #include "actors/server.hpp"
@@ -45,6 +47,11 @@ public:
   // -------------------------------------------------------------------------
 
   share_counts& counts() { return counts_; }
+  void note_time(timed what, clock::duration span) noexcept { times_.note(what, span); }
+  /// An error of pg_edge's own was sent to one of its clients.
+  void note_error(protocol::bytes_view sqlstate) {
+    exchange_counts_.errors.note(sqlstate, protocol::error_origin::pg_edge);
+  }
   void attach(client& who);
   /// An exception ends this client: nothing may wait for it any more.
   void lose(const client& who) noexcept;
@@ -58,6 +65,13 @@ public:
   void learn(learned_welcome what);
   /// Opens a connection that cancels what `target` runs. `counted`: it has a slot, and gives it back.
   void open_cancel(class server& target, const caf::actor& requester, bool counted);
+
+  // -- share_meter.cpp: for the meter of its reactor
+  // ----------------------------------------------------------------------------------
+
+  bool read_growth(pool_growth& into);
+  void read_clients(std::uint64_t round, std::vector<client_growth>& into);
+  pool_state state() const;
 
 private:
   struct waiter {
@@ -165,6 +179,7 @@ private:
   void check_unused(clock::time_point now);
   void arm_tick();
   share_snapshot snapshot(const take_snapshot& what);
+  share_counts all_counts() const;
   server_row row_of(const class server& what) const;
 
   // -- share_welcome.cpp
@@ -213,7 +228,9 @@ private:
 
   protocol::exchange_counts exchange_counts_;
   protocol::exchange_rules sharing_rules_, plain_rules_;
-  share_counts counts_;
+  share_counts counts_, read_counts_; // ever; as of the last reading
+  share_times times_;
+  owned_link<share> metered_{*this}; // in its reactor's meter
 
   std::uint32_t cancels_open_ = 0;
   std::deque<caf::strong_actor_ptr> cancel_queue_;

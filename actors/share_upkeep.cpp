@@ -361,14 +361,7 @@ share_snapshot share::snapshot(const take_snapshot& what) {
   result.cl_active = client_count_ - std::min(client_count_, result.cl_waiting);
   if (!waiters_.empty())
     result.maxwait = std::chrono::duration_cast<std::chrono::microseconds>(home().now() - waiters_.front().since);
-  result.counts = counts_;
-  result.counts.query_count = exchange_counts_.queries;
-  result.counts.xact_count = exchange_counts_.transactions;
-  result.counts.client_parse_count = exchange_counts_.client_parses;
-  result.counts.server_parse_count = exchange_counts_.server_parses;
-  result.counts.bind_count = exchange_counts_.binds;
-  result.counts.received = exchange_counts_.client_bytes;
-  result.counts.sent = exchange_counts_.server_bytes;
+  result.counts = all_counts();
   if (what.clients)
     for (list_link* link = clients_.next(); link != &clients_; link = link->next())
       result.clients.push_back(static_cast<owned_link<client>*>(link)->owner.row());

@@ -11,7 +11,10 @@ void server_side::error(const frame_header& header, bytes_view rest) {
   const bytes_view severity = error_field(body, 'V');
   s_.fatal_seen |= severity == "FATAL" || severity == "PANIC";
   s_.copy_in = false;
-  if (s_.owed.empty()) return send_on(header, true); // the server is about to close, and says why
+  if (s_.owed.empty()) { // the server is about to close, and says why
+    count_error(body);
+    return send_on(header, true);
+  }
   const reply_kind kind = s_.owed.front().kind;
   if (kind == reply_kind::query || kind == reply_kind::function_call) {
     if (s_.owed.front().ours) s_.own_error.assign(body);
@@ -19,9 +22,15 @@ void server_side::error(const frame_header& header, bytes_view rest) {
     s_.unlistened = false;
     if (s_.stray == stray_sync::possible) s_.dirt.library = true; // closed when it comes back
     s_.stray = stray_sync::none;
+    if (visible()) count_error(body);
     return send_on(header, visible());
   }
   error_in_batch(header, body);
+}
+
+/// Of one that the client is told.
+void server_side::count_error(bytes_view body, error_origin origin) {
+  if (c_ != nullptr && s_.rules != nullptr) s_.rules->counts->errors.note(error_field(body, 'C'), origin);
 }
 
 /// Postgres that is stopped at once, or of which a process crashed, says so in a warning and is gone.
@@ -62,8 +71,11 @@ void server_side::error_in_batch(const frame_header& header, bytes_view body) {
   if (refusal) {
     client_sees_batch();
     if (c_ != nullptr) to_client_.copy(*refusal);
+    count_error(bytes_view(*refusal).substr(frame_header_size), error_origin::pg_edge);
   }
-  send_on(header, !own_batch && !second_try && !refusal);
+  const bool passed_on = !own_batch && !second_try && !refusal;
+  if (passed_on) count_error(body);
+  send_on(header, passed_on);
 }
 
 /// The batch goes to the server once more when it is through with this one. What the client has flushed has no Sync

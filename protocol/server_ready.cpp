@@ -83,6 +83,10 @@ void server_side::finish_reply(const frame_header& header) {
     ++s_.rules->counts->queries;
     if (s_.transaction_status == 'I') ++s_.rules->counts->transactions;
   }
+  if (c_ != nullptr) {
+    ++c_->queries;
+    if (s_.transaction_status == 'I') ++c_->transactions;
+  }
   pop_and_pass(header, true);
   step_.replied = true;
   if (!s_.owed.empty()) return;

@@ -74,6 +74,7 @@ private:
   // -- errors
   void error(const frame_header& header, bytes_view rest);
   void note_last_words(const frame_header& header, bytes_view rest);
+  void count_error(bytes_view body, error_origin origin = error_origin::server);
   void error_in_batch(const frame_header& header, bytes_view body);
   void begin_second_try();
   static bool is_unnamed_parse(const owed_reply& reply);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "protocol/bytes.hpp"
+#include "protocol/error_tally.hpp"
 #include "protocol/session_parameters.hpp"
 #include "protocol/statements.hpp"
 
@@ -26,6 +27,7 @@ struct exchange_counts {
   std::uint64_t client_parses = 0; // Parse from clients
   std::uint64_t server_parses = 0; // ... and to servers
   std::uint64_t binds = 0;
+  error_tally errors; // sent to clients since they were last read
 };
 
 /// What a pool's settings mean for the exchange.
@@ -86,6 +88,8 @@ struct client_session {
   bool in_batch = false;        // extended messages since the last Sync
   bool skip_until_sync = false; // an error was answered here, without a server
   bool statements_only = false; // statement mode: no transaction may stay open
+
+  std::uint64_t queries = 0, transactions = 0; // answered, as in exchange_counts
 
   client_extras& more() {
     if (!extras) extras = std::make_unique<client_extras>();
