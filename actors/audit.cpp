@@ -69,12 +69,14 @@ std::vector<ban_row> ban_rows(const config::stored_objects& objects, std::chrono
   for (const auto& [id, object] : objects) {
     if (!is_ban(id) || ban_has_ended(id, object, now)) continue;
     const json body = object_of(object.body);
+    const auto until = config::parse_timestamp(text_of(body, "until")); // as people write it
     const bool of_tenant = id.kind == config::object_kind::ban_tenant;
     out.push_back({of_tenant                                  ? "tenant"
                    : id.kind == config::object_kind::ban_user ? "user"
                                                               : "address",
                    of_tenant ? id.name : id.tenant, of_tenant ? std::string{} : id.name, text_of(body, "reason"),
-                   text_of(body, "until"), object.changed_by, object.changed_at, object.revision});
+                   until ? config::timestamp_text(*until) : std::string{}, object.changed_by, object.changed_at,
+                   object.revision});
   }
   return out;
 }
