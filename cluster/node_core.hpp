@@ -1,6 +1,6 @@
 // All that a node of a cluster decides, in one place without sockets or threads: its membership, what its own shares
 // hold of each pool (pool_agent), and the books of the pools whose steward it is (pool_books). The owner passes in what
-// happens, then carries out what the take_...() functions return; actors/cluster_node does, and the simulator in
+// happens, then carries out what the take_...() functions return; the simulator does in
 // tests/cluster.
 #pragma once
 
