@@ -273,6 +273,30 @@ BOOST_FIXTURE_TEST_CASE(secrets_are_never_shown_or_logged, fixture) {
   BOOST_TEST(!has(all, "secret of md5_user"));
 }
 
+/// The file wins, the store's is shown as drift, and counts again when the file lets it go.
+BOOST_FIXTURE_TEST_CASE(what_the_file_takes_over_is_drift, fixture) {
+  make_tenant();
+  check(post("/v1/databases", R"({"tenant":"of_file","database":"added","host":"h"})"), 201); // beside the file's
+  const std::string text = toml(port);
+  node.rewrite_config(text + "[tenants.t]\n[tenants.t.databases.app]\nhost = \"127.0.0.1\"\nport = {postgres_port}\n"
+                             "dbname = \"other\"\nuser = \"trust_user\"\n");
+  const auto reload = [&] {
+    const answer got = post("/v1/node/reload", "");
+    check(got, 200);
+    return got.body;
+  };
+  BOOST_TEST(has(reload(), "of the store does not count: the file has it"));
+  BOOST_TEST(pq(login()).value("select current_database()") == "other");
+  const json drift = get("/v1/definitions?counts=false").value()["items"];
+  BOOST_REQUIRE(drift.size() == 2U); // the tenant and the database; the user still counts
+  BOOST_TEST(has(drift[0]["why_not"].get<std::string>(), "pg_edge.toml:"));
+  BOOST_TEST(get("/v1/databases/t/app/definition").value()["origin"] == "file");
+  node.rewrite_config(text);
+  reload();
+  BOOST_TEST(pq(login()).value("select current_database()") == "app");
+  BOOST_TEST(get("/v1/definitions?counts=false").value()["total"] == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_is_507_and_the_node_serves) {
   const temp_dir place;
   BOOST_REQUIRE_MESSAGE(::mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=1m") == 0,
