@@ -159,6 +159,7 @@ constexpr admin_route routes[] = {
      .role = config::admin_role::viewer,
      .name = "getMetrics",
      .tag = "metrics",
+     .answers = "string",
      .content_type = metrics_content_type,
      .summary = "Every metric in Prometheus's text format; docs/metrics.md lists them.",
      .handle = metrics_page_for},
