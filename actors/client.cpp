@@ -381,6 +381,10 @@ client_row client::row() const {
   result.prepared_statements = session_.extras ? session_.extras->statements.size() : 0;
   if (replication_) result.replication = logical_replication_ ? "logical" : "physical";
   result.close_needed = end_at_transaction_end_;
+  result.fd = descriptor();
+  result.values = session_.values;
+  result.unread_bytes = unread_bytes();
+  result.unsent_bytes = unsent_bytes();
   return result;
 }
 

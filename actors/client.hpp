@@ -90,6 +90,7 @@ public:
   // ----------------------------------------------------------------------------------
 
   std::uint64_t number() const { return session_.id; }
+  std::string describe() const override { return "id " + std::to_string(session_.id) + ", " + user_ + "@" + database_; }
   client_step step() const { return step_; }
   const std::string& user() const { return user_; }
   /// It waits for a server only to learn what its session begins with.

@@ -28,7 +28,7 @@ void client::begin_login(protocol::startup_message message) {
     logical_replication_ = *wanted == "database";
     replication_ = logical_replication_ || is_yes(*wanted);
   }
-  const tls_mode_row& tls = describe(login_->tls->mode);
+  const tls_mode_row& tls = actors::describe(login_->tls->mode);
   if (tls.tls_required && !socket_.tls()) return fail(protocol::error_code::ssl_required);
   if (!admitted() || throttled()) return;
   set_step(client_step::authenticating);

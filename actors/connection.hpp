@@ -29,6 +29,9 @@ public:
 
   /// Bytes it keeps because they could not be used or sent yet.
   std::size_t kept_bytes() const { return in_.capacity() + out_.capacity(); }
+  std::size_t unread_bytes() const { return in_.size(); }
+  std::size_t unsent_bytes() const { return out_.size(); }
+  int descriptor() const { return socket_.fd(); }
 
   void on_io(std::uint32_t events) final;
   void on_broken() noexcept final;

@@ -4,9 +4,11 @@
 #include "actors/console_commands.hpp"
 #include "actors/console_control.hpp"
 #include "actors/gatherer.hpp"
+#include "actors/log.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/messages.hpp"
 
+#include <cctype>
 #include <functional>
 #include <map>
 
@@ -45,6 +47,19 @@ std::string text_of(const console_command& command) {
   std::string text(command.words);
   for (char& c : text)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return text;
+}
+
+/// Behind "key =": words that were not quoted come apart at punctuation ("1", ".", "5") and are put together again.
+std::string text_of_value(const console_words& arguments) {
+  const auto letters = [](const std::string& word) {
+    return !word.empty() && std::isalnum(static_cast<unsigned char>(word.back())) != 0;
+  };
+  std::string text;
+  for (std::size_t i = 2; i < arguments.size(); ++i) {
+    if (i > 2 && letters(arguments[i - 1]) && letters(arguments[i])) text += ' ';
+    text += arguments[i];
+  }
   return text;
 }
 
@@ -99,7 +114,9 @@ private:
   void act(const run_ptr& now, const console_match& what);
   void run_own(const run_ptr& now, const console_match& what);
   void take_outcome(const run_ptr& now, const console_match& what, const console_outcome& outcome);
-  void reload(const run_ptr& now);
+  template <class Message>
+  void change_settings(const run_ptr& now, Message message, std::string_view name);
+  void set(const run_ptr& now, const console_match& what);
   void shut_down(const run_ptr& now, const console_match& what);
   void control(const run_ptr& now, const console_match& what);
   void look_later();
@@ -251,7 +268,9 @@ void console_state::act(const run_ptr& now, const console_match& what) {
     now->out += protocol::make_notice("SET ignored");
     return complete(now, "SET");
   case console_act::reload:
-    return reload(now);
+    return change_settings(now, reload_settings{}, "RELOAD");
+  case console_act::set_setting:
+    return set(now, what);
   case console_act::shut_down:
     return shut_down(now, what);
   case console_act::suspend:
@@ -267,20 +286,27 @@ void console_state::act(const run_ptr& now, const console_match& what) {
 // -- commands that change something
 // ---------------------------------------------------------------------------------------------
 
-void console_state::reload(const run_ptr& now) {
-  self_->request(node_.node, reload_patience, reload_settings{})
+template <class Message>
+void console_state::change_settings(const run_ptr& now, Message message, std::string_view name) {
+  self_->request(node_.node, reload_patience, std::move(message))
       .then(
-          [this, now](const reload_result& result) {
+          [this, now, name](const reload_result& result) {
             std::string lines;
             for (const std::string& line : result.lines)
               lines.append(lines.empty() ? "" : "\n").append(line);
-            if (!result.applied) return fail(now, protocol::make_error(error_code::console_failed, {"RELOAD", lines}));
+            if (!result.applied) return fail(now, protocol::make_error(error_code::console_failed, {name, lines}));
             if (!lines.empty()) now->out += protocol::make_notice(lines);
-            complete(now, "RELOAD");
+            complete(now, name);
           },
-          [this, now](const caf::error&) {
-            fail(now, protocol::make_error(error_code::console_failed, {"RELOAD", "the node does not answer"}));
+          [this, now, name](const caf::error&) {
+            fail(now, protocol::make_error(error_code::console_failed, {name, "the node does not answer"}));
           });
+}
+
+void console_state::set(const run_ptr& now, const console_match& what) {
+  log(level::info, log_event::pools_controlled,
+      {{"command", "SET"}, {"scope", what.arguments[0]}, {"by", now->query.user}});
+  change_settings(now, set_setting{what.arguments[0], text_of_value(what.arguments)}, "SET");
 }
 
 void console_state::shut_down(const run_ptr& now, const console_match& what) {

@@ -22,6 +22,11 @@ bool sets_parameter(const words& arguments) {
          find_parameter(arguments[0]) != nullptr;
 }
 
+bool sets_setting(const words& arguments) {
+  return arguments.size() >= 2 && (arguments[1] == "=" || protocol::same_word(arguments[1], "to")) &&
+         find_parameter(arguments[0]) == nullptr;
+}
+
 bool says_how_to_end(const words& arguments) {
   return arguments.empty() || (arguments.size() == 1 && (protocol::same_word(arguments[0], "wait_for_servers") ||
                                                          protocol::same_word(arguments[0], "wait_for_clients")));
@@ -53,6 +58,12 @@ constexpr console_command commands[] = {
      .act = act::set_parameter,
      .help = "accepted, so that drivers log in, and ignored",
      .takes = sets_parameter},
+    {.words = "set",
+     .arguments = "key = value",
+     .admin = true,
+     .act = act::set_setting,
+     .help = "a setting of SHOW CONFIG that is changeable, until the next RELOAD",
+     .takes = sets_setting},
     {.words = "reload", .admin = true, .act = act::reload, .help = "read the configuration file again"},
     {.words = "pause",
      .arguments = pools,

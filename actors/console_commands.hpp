@@ -24,6 +24,7 @@ enum class console_act : std::uint8_t {
   help,
   show_parameter,
   set_parameter,
+  set_setting,
   reload,
   shut_down,
   // of pools: console_control
@@ -71,6 +72,13 @@ struct console_command {
   void (*run)(const console_view&, const console_task&) = nullptr;
 };
 
+/// The same of one whose function asks others than the view.
+constexpr console_command asked_table(std::string_view words, console_need need,
+                                      std::span<const protocol::console_column> columns,
+                                      void (*run)(const console_view&, const console_task&), std::string_view help) {
+  return {.words = words, .need = need, .columns = columns, .help = help, .run = run};
+}
+
 /// The row of a SHOW without arguments.
 constexpr console_command table(std::string_view words, console_need need,
                                 std::span<const protocol::console_column> columns,
@@ -109,21 +117,30 @@ std::span<const protocol::console_column> columns_of(const console_match& what);
 /// One line a command, for HELP.
 std::string console_help();
 
-// -- the functions of SHOW: console_tables.cpp
+// -- the functions of SHOW: console_*tables.cpp
 // ------------------------------------------------------------------------------
 
+console_rows show_active_sockets(const console_view& view);
 console_rows show_actors(const console_view& view);
+void show_actors_of_kind(const console_view& view, const console_task& task);
 console_rows show_clients(const console_view& view);
 console_rows show_config(const console_view& view);
 console_rows show_databases(const console_view& view);
-console_rows show_lists(const console_view& view);
+void show_dns_hosts(const console_view& view, const console_task& task);
+console_rows show_fds(const console_view& view);
+void show_lists(const console_view& view, const console_task& task);
+console_rows show_mem(const console_view& view);
 console_rows show_nothing(const console_view& view);
 console_rows show_pools(const console_view& view);
+console_rows show_prepared_statements(const console_view& view);
 console_rows show_servers(const console_view& view);
+console_rows show_shares(const console_view& view);
+console_rows show_sockets(const console_view& view);
 console_rows show_state(const console_view& view);
 console_rows show_stats(const console_view& view);
 console_rows show_stats_averages(const console_view& view);
 console_rows show_stats_totals(const console_view& view);
+console_rows show_tenants(const console_view& view);
 console_rows show_totals(const console_view& view);
 console_rows show_users(const console_view& view);
 console_rows show_version(const console_view& view);

@@ -1,12 +1,12 @@
-// The functions of SHOW: from what was gathered to rows. The columns stand in console_commands.cpp.
-#include "actors/actor_stats.hpp"
+// The functions of SHOW for pools, databases, users, figures and the node. The columns stand in
+// console_show_commands.cpp.
+#include "actors/console_cells.hpp"
 #include "actors/console_commands.hpp"
 #include "config/resolve.hpp"
 #include "config/setting_table.hpp"
 #include "config/value_text.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <map>
 #include <tuple>
 
@@ -14,52 +14,8 @@ namespace pg_edge::actors {
 
 namespace {
 
-using protocol::console_cell;
-using protocol::console_row;
-
-constexpr std::int64_t million = 1'000'000;
-
-console_cell cell(std::string_view text) {
-  return std::string(text);
-}
-
-console_cell cell(std::integral auto number) {
-  return std::to_string(number);
-}
-
-console_cell or_null(std::string_view text) {
-  return text.empty() ? console_cell() : cell(text);
-}
-
-/// As pgbouncer writes times, and in the time zone the console claims to have.
-std::string time_text(std::chrono::system_clock::time_point when) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(when);
-  std::tm parts{};
-  char text[64];
-  if (::gmtime_r(&seconds, &parts) == nullptr) return {};
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts)};
-}
-
-/// Stands where pgbouncer has the address of an object: a name that is the object's own as long as the node lives.
-std::string pointer_text(std::uint64_t id) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (; id > 0; id /= digits.size())
-    text.insert(text.begin(), digits[id % digits.size()]);
-  return "0x" + text;
-}
-
 std::int64_t seconds_of(config::duration span) {
   return std::chrono::duration_cast<std::chrono::seconds>(span).count();
-}
-
-std::uint32_t servers_of(const share_snapshot& share) {
-  return share.sv_active + share.sv_being_canceled + share.sv_idle + share.sv_used + share.sv_tested + share.sv_login +
-         share.sv_closing;
-}
-
-std::uint32_t clients_of(const share_snapshot& share) {
-  return share.cl_active + share.cl_waiting;
 }
 
 console_cell balance_text(const std::string& hosts, config::host_balance balance) {
@@ -144,63 +100,6 @@ console_rows show_pools(const console_view& view) {
   const std::string_view own = config::console_names[0];
   rows.push_back(pool_row({}, own, own, console, 0, config::to_string(config::pool_mode::statement), {}));
   return rows;
-}
-
-// -- connections
-// --------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-console_row socket_row(std::string_view type, const client_row& one, console_cell reactor) {
-  return {cell(type),
-          cell(one.user),
-          cell(one.database),
-          cell(one.replication),
-          cell(one.state),
-          cell(one.addr),
-          cell(one.port),
-          cell(one.local_addr),
-          cell(one.local_port),
-          cell(time_text(one.connect_time)),
-          cell(time_text(one.request_time)),
-          cell(one.wait.count() / million),
-          cell(one.wait.count() % million),
-          cell(one.close_needed ? 1 : 0),
-          cell(pointer_text(one.id)),
-          cell(one.link == 0 ? std::string() : pointer_text(one.link)),
-          cell(one.remote_pid),
-          cell(one.tls),
-          cell(one.application_name),
-          cell(one.prepared_statements),
-          cell(one.id),
-          std::move(reactor),
-          or_null(one.tenant)};
-}
-
-console_rows socket_rows(const console_view& view, std::string_view type,
-                         std::vector<client_row> share_snapshot::*which, const std::vector<client_row>& further) {
-  std::vector<std::pair<const client_row*, const share_snapshot*>> found;
-  for (const share_snapshot& share : view.shares)
-    for (const client_row& one : share.*which)
-      found.emplace_back(&one, &share);
-  for (const client_row& one : further)
-    found.emplace_back(&one, nullptr);
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first->id < b.first->id; });
-  console_rows rows;
-  rows.reserve(found.size());
-  for (const auto& [one, share] : found)
-    rows.push_back(socket_row(type, *one, share == nullptr ? console_cell() : cell(share->reactor)));
-  return rows;
-}
-
-} // namespace
-
-console_rows show_clients(const console_view& view) {
-  return socket_rows(view, "C", &share_snapshot::clients, view.console_clients);
-}
-
-console_rows show_servers(const console_view& view) {
-  return socket_rows(view, "S", &share_snapshot::servers, {});
 }
 
 // -- databases and users
@@ -364,31 +263,6 @@ console_rows show_totals(const console_view& view) {
 // -- the node
 // -------------------------------------------------------------------------------------------------------------------
 
-console_rows show_lists(const console_view& view) {
-  std::int64_t attached = static_cast<std::int64_t>(view.console_client_count);
-  std::int64_t servers = 0;
-  for (const share_snapshot& share : view.shares) {
-    attached += clients_of(share);
-    servers += servers_of(share);
-  }
-  // The shares were asked a moment ago, the node's own count is of now.
-  const std::int64_t login = std::max<std::int64_t>(view.clients - attached, 0);
-  return {{cell("databases"), cell(show_databases(view).size())},
-          {cell("users"), cell(show_users(view).size())},
-          {cell("peers"), cell(0)},
-          {cell("pools"), cell(show_pools(view).size())},
-          {cell("peer_pools"), cell(0)},
-          {cell("free_clients"), cell(0)}, // objects kept for later: we keep none
-          {cell("used_clients"), cell(attached + login)},
-          {cell("login_clients"), cell(login)},
-          {cell("free_servers"), cell(0)},
-          {cell("used_servers"), cell(servers)},
-          {cell("dns_names"), cell(0)}, // names are looked up anew for each connection
-          {cell("dns_zones"), cell(0)},
-          {cell("dns_queries"), {}}, // the resolver does not tell
-          {cell("dns_pending"), {}}};
-}
-
 console_rows show_config(const console_view& view) {
   console_rows rows;
   for (const config::shown_setting& one : config::show(*view.settings))
@@ -410,46 +284,6 @@ console_rows show_version(const console_view&) {
 
 console_rows show_nothing(const console_view&) {
   return {};
-}
-
-namespace {
-
-/// What actors of a kind report about themselves. A figure nobody keeps is shown as NULL, not as 0.
-struct kept_figures {
-  bool alive = true, handled = true, mailbox = true;
-};
-
-kept_figures figures_of(actor_kind kind) {
-  switch (kind) {
-  case actor_kind::key_deriver: // reports nothing
-    return {false, false, false};
-  case actor_kind::steward: // count some of their messages only
-  case actor_kind::tenant:
-  case actor_kind::node:
-    return {true, false, false};
-  case actor_kind::resolver: // not on a reactor, which is what measures mailboxes
-  case actor_kind::console:
-  case actor_kind::user_lookup:
-    return {true, true, false};
-  default:
-    return {};
-  }
-}
-
-} // namespace
-
-console_rows show_actors(const console_view&) {
-  console_rows rows;
-  for (const actor_kind_row& kind : actor_kinds) {
-    const actor_stats::totals totals = actor_stats::read(kind.kind);
-    const kept_figures kept = figures_of(kind.kind);
-    const auto if_kept = [](bool is, std::uint64_t number) { return is ? cell(number) : console_cell(); };
-    rows.push_back({cell(kind.name), if_kept(kept.alive, totals.alive), if_kept(kept.handled, totals.handled),
-                    if_kept(kept.mailbox, totals.mailbox_depth), if_kept(kept.mailbox, totals.deepest),
-                    if_kept(kept.mailbox, totals.deepest_actor), if_kept(kept.mailbox, totals.busiest),
-                    if_kept(kept.mailbox, totals.busiest_actor), cell(kind.help)});
-  }
-  return rows;
 }
 
 } // namespace pg_edge::actors

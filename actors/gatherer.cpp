@@ -1,6 +1,7 @@
 #include "actors/gatherer.hpp"
 
 #include "actors/actor_stats.hpp"
+#include "actors/log.hpp"
 #include "actors/node_view.hpp"
 
 #include <array>
@@ -16,7 +17,7 @@ using inner_gatherer = gatherer_actor::extend<caf::reacts_to<stats_tick_atom>>;
 
 /// Without a period there is nothing to average over, but a reload may bring one.
 constexpr std::chrono::seconds period_look{60};
-constexpr std::size_t need_count = static_cast<std::size_t>(view_need::connections) + 1;
+constexpr std::size_t need_count = static_cast<std::size_t>(view_need::statements) + 1;
 
 bool needs_clients(view_need need) {
   return need == view_need::clients || need == view_need::connections;
@@ -24,6 +25,32 @@ bool needs_clients(view_need need) {
 
 bool needs_servers(view_need need) {
   return need == view_need::servers || need == view_need::connections;
+}
+
+/// What pgbouncer's line "stats: ..." says. A period has just ended in `ledger`.
+void log_stats(const node_view& view, const stats_ledger& ledger) {
+  const share_counts average = ledger.sum(view.now).average;
+  std::uint64_t servers = 0, waiting = 0;
+  for (const share_snapshot& share : view.shares) {
+    servers += share.sv_active + share.sv_being_canceled + share.sv_idle + share.sv_used + share.sv_tested +
+               share.sv_login + share.sv_closing;
+    waiting += share.cl_waiting;
+  }
+  log(level::info, log_event::stats,
+      {{"xacts_per_s", average.xact_count},
+       {"queries_per_s", average.query_count},
+       {"client_parses_per_s", average.client_parse_count},
+       {"server_parses_per_s", average.server_parse_count},
+       {"binds_per_s", average.bind_count},
+       {"client_logins_per_s", average.client_login_count},
+       {"in_bytes_per_s", average.received},
+       {"out_bytes_per_s", average.sent},
+       {"xact_us", average.xact_time},
+       {"query_us", average.query_time},
+       {"wait_us", average.wait_time},
+       {"clients", view.clients},
+       {"servers", servers},
+       {"waiting", waiting}});
 }
 
 } // namespace
@@ -93,7 +120,7 @@ void gatherer_state::begin(view_need need) {
   const auto all = std::make_shared<gathering>();
   all->tell = std::move(of.next);
   of.next.clear();
-  all->what = {needs_clients(need), needs_servers(need)};
+  all->what = {needs_clients(need), needs_servers(need), need == view_need::statements};
   all->view->need = need;
   all->pending = 1; // this function
   if (need != view_need::nothing) ask_tree(all);
@@ -174,6 +201,8 @@ void gatherer_state::tick() {
   want(view_need::counts, [this](const node_view_ptr& view) {
     ledger_ = std::make_shared<stats_ledger>(*ledger_); // others hold the one of the view
     ledger_->tick(view->now);
+    tell_suppressed_lines();
+    if (view->settings->log_stats) log_stats(*view, *ledger_);
   });
   arm_tick();
 }

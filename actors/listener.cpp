@@ -158,6 +158,10 @@ void listener::pause(std::string_view why) {
       {{"address", socket_->name()}, {"reason", why}, {"rlimit_nofile", node_.descriptors.all}});
 }
 
+std::string listener::describe() const {
+  return socket_->name();
+}
+
 void listener::on_exit() {
   home().cancel(pause_);
   if (watched_) home().unwatch(socket_->fd(), *this);

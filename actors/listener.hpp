@@ -56,6 +56,7 @@ public:
   void on_exit() override;
   void on_io(std::uint32_t events) override;
   const char* name() const override { return "listener"; }
+  std::string describe() const override;
 
 private:
   void go_on();

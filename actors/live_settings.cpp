@@ -1,8 +1,10 @@
 #include "actors/live_settings.hpp"
 
 #include "actors/log.hpp"
+#include "actors/log_setup.hpp"
 #include "actors/node.hpp"
 #include "actors/warm_pools.hpp"
+#include "config/change.hpp"
 #include "config/difference.hpp"
 #include "config/load.hpp"
 
@@ -56,6 +58,20 @@ reload_result live_settings::reload() {
   return refuse(std::move(result));
 }
 
+reload_result live_settings::set(const std::string& key, const std::string& value) {
+  const auto before = node_.settings();
+  const config::changed_settings changed = config::with_setting(*before->of_file->value, key, value);
+  if (!changed.value) {
+    reload_result result;
+    result.lines.push_back(changed.why);
+    return result;
+  }
+  auto file = std::make_shared<config::load_result>(*before->of_file);
+  file->value = changed.value;
+  file->problems.clear(); // they were told when it was read
+  return apply(std::move(file), before->objects);
+}
+
 reload_result live_settings::take(std::shared_ptr<const config::stored_objects> objects) {
   return apply(node_.settings()->of_file, std::move(objects));
 }
@@ -90,6 +106,10 @@ reload_result live_settings::apply(std::shared_ptr<const config::load_result> fi
   caf::anon_send(node_.tenants, settings_changed{now->values});
   warm_pools(node_.tenants, *now->values);
   result.applied = true;
+  if (std::string fault; !set_up_log(*now->values, fault)) {
+    log(level::error, log_event::logfile_failed, {{"file", now->values->logfile}, {"reason", fault}});
+    result.lines.push_back(fault);
+  }
   log_changes(result.changes);
   log_left_out(before->left_out, now->left_out);
   return result;

@@ -15,6 +15,8 @@ public:
 
   /// Reads the file again. What is wrong in it changes nothing.
   reload_result reload();
+  /// A global setting of the file has another value, until the file is read again.
+  reload_result set(const std::string& key, const std::string& value);
   /// The objects of the store are these now.
   reload_result take(std::shared_ptr<const config::stored_objects> objects);
 

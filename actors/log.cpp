@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <mutex>
@@ -19,20 +20,53 @@ namespace {
 constexpr bool rows_in_order() {
   for (std::size_t i = 0; i < log_events.size(); ++i)
     if (log_events[i].event != static_cast<log_event>(i)) return false;
-  return log_events.size() == static_cast<std::size_t>(log_event::log_lines_dropped) + 1;
+  return log_events.size() == static_cast<std::size_t>(log_event::stats) + 1;
 }
 static_assert(rows_in_order(), "log_events is indexed by the enum");
 
 // A pipe takes this much or nothing (PIPE_BUF), so that lines of several processes do not mix.
 constexpr std::size_t max_line = 4096;
 constexpr std::size_t max_value = 1024;
-constexpr std::string_view cut_mark = " cut=true\n";
+constexpr std::string_view cut_end = " cut=true\n";
+constexpr std::string_view json_cut_end = ",\"cut\":true}\n";
 
 std::atomic<level> minimum{level::info};
 std::atomic<int> descriptor{STDERR_FILENO};
 std::atomic<std::uint64_t> dropped{0};
 std::uint64_t dropped_reported = 0; // guarded by write_mutex
 std::mutex write_mutex;
+std::atomic<log_layout> layout{log_layout::logfmt};
+std::atomic<bool> priorities{false};
+std::atomic<unsigned> rate_limit{0};
+
+// syslog's numbers, in the order of `level`.
+constexpr std::array<std::string_view, level_names.size()> priority_marks{"<7>", "<6>", "<4>", "<3>"};
+
+// The present second of one event, and what it has left out and not told yet.
+struct event_flow {
+  std::atomic<std::int64_t> second{-1};
+  std::atomic<std::uint32_t> lines{0};
+  std::atomic<std::uint64_t> suppressed{0};
+};
+std::array<event_flow, log_events.size()> flows;
+
+std::int64_t this_second() noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return now.tv_sec;
+}
+
+// Whether one more line of this event may be written in this second. Exact but for lines of the moment when a second
+// begins.
+bool admitted(event_flow& flow, unsigned limit) noexcept {
+  const std::int64_t now = this_second();
+  std::int64_t before = flow.second.load(std::memory_order_relaxed);
+  if (before != now && flow.second.compare_exchange_strong(before, now, std::memory_order_relaxed))
+    flow.lines.store(0, std::memory_order_relaxed);
+  if (flow.lines.fetch_add(1, std::memory_order_relaxed) < limit) return true;
+  flow.suppressed.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
 
 // The length of the UTF-8 sequence of a character above ASCII at the start of `text`; 0 when it is not valid.
 std::size_t utf8_length(std::string_view text) noexcept {
@@ -61,28 +95,32 @@ bool plain(std::string_view text) noexcept {
 // A line under construction. What does not fit is left out and the line says so.
 class log_line {
 public:
-  log_line(level severity, log_event event) noexcept {
-    append("time=");
+  log_line(level severity, log_event event) noexcept
+      : json_(layout.load(std::memory_order_relaxed) == log_layout::json) {
+    if (priorities.load(std::memory_order_relaxed)) append(priority_marks[static_cast<std::size_t>(severity)]);
+    append(json_ ? "{\"time\":\"" : "time=");
     append_time();
-    append(" level=");
+    append(json_ ? "\",\"level\":\"" : " level=");
     append(level_names[static_cast<std::size_t>(severity)]);
-    append(" event=");
+    append(json_ ? "\",\"event\":\"" : " event=");
     append(to_string(event));
+    if (json_) append("\"");
   }
 
   // A field goes in whole or not at all.
   void add(const field& f) noexcept {
     if (cut_) return;
     std::size_t before = size_;
-    append(" ");
+    append(json_ ? ",\"" : " ");
     append(f.key_);
-    append("=");
+    append(json_ ? "\":" : "=");
     std::visit([this](auto value) { append_value(value); }, f.value_);
     if (cut_) size_ = before;
   }
 
   std::string_view finish() noexcept {
-    std::string_view end = cut_ ? cut_mark : cut_mark.substr(cut_mark.size() - 1);
+    std::string_view end = json_ ? json_cut_end : cut_end;
+    if (!cut_) end = json_ ? "}\n" : "\n";
     end.copy(buffer_ + size_, end.size());
     size_ += end.size();
     return {buffer_, size_};
@@ -90,7 +128,7 @@ public:
 
 private:
   void append(std::string_view text) noexcept {
-    if (cut_ || size_ + text.size() > max_line - cut_mark.size()) {
+    if (cut_ || size_ + text.size() > max_line - json_cut_end.size()) {
       cut_ = true;
       return;
     }
@@ -117,10 +155,21 @@ private:
     append({text, static_cast<std::size_t>(std::to_chars(text, text + sizeof text, n).ptr - text)});
   }
 
+  // JSON has no infinite numbers.
+  void append_value(double n) noexcept {
+    char text[32];
+    const std::string_view number(text,
+                                  static_cast<std::size_t>(std::to_chars(text, text + sizeof text, n).ptr - text));
+    const bool quotes = json_ && !std::isfinite(n);
+    if (quotes) append("\"");
+    append(number);
+    if (quotes) append("\"");
+  }
+
   void append_value(std::string_view text) noexcept {
     bool shortened = text.size() > max_value;
     if (shortened) text = text.substr(0, max_value);
-    if (plain(text) && !shortened) {
+    if (!json_ && plain(text) && !shortened) {
       append(text);
       return;
     }
@@ -147,8 +196,15 @@ private:
     } else if (c == '\t') {
       append("\\t");
     } else if (c < ' ' || c == 0x7f || !valid) {
+      // A byte that is no character is told as its number: in JSON behind two backslashes, since it knows characters
+      // only.
       char escape[] = {'\\', 'x', digits[c >> 4], digits[c & 15]};
-      append({escape, sizeof escape});
+      char character_escape[] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+      if (json_ && valid)
+        append({character_escape, sizeof character_escape});
+      else if (json_)
+        append("\\");
+      if (!json_ || !valid) append({escape, sizeof escape});
     } else {
       append(character);
     }
@@ -156,6 +212,7 @@ private:
 
   char buffer_[max_line];
   std::size_t size_ = 0;
+  const bool json_;
   bool cut_ = false;
 };
 
@@ -175,14 +232,11 @@ bool write_now(int fd, std::string_view line) noexcept {
 
 } // namespace
 
-void log(level severity, log_event event, std::initializer_list<field> fields) noexcept {
-  if (!log_enabled(severity)) return;
-  log_line line(severity, event);
-  for (const field& f : fields)
-    line.add(f);
-  std::string_view text = line.finish();
-  int fd = descriptor.load(std::memory_order_relaxed);
-  std::lock_guard guard(write_mutex);
+namespace {
+
+// The caller holds write_mutex.
+void write_line(std::string_view text) noexcept {
+  const int fd = descriptor.load(std::memory_order_relaxed);
   std::uint64_t lost = dropped.load(std::memory_order_relaxed);
   if (lost > dropped_reported) {
     log_line notice(level::warning, log_event::log_lines_dropped);
@@ -192,13 +246,55 @@ void log(level severity, log_event event, std::initializer_list<field> fields) n
   if (!write_now(fd, text)) dropped.fetch_add(1, std::memory_order_relaxed);
 }
 
+// The caller holds write_mutex.
+void tell_suppressed(log_event event) noexcept {
+  event_flow& flow = flows[static_cast<std::size_t>(event)];
+  const std::uint64_t lines = flow.suppressed.exchange(0, std::memory_order_relaxed);
+  if (lines == 0) return;
+  log_line notice(level::warning, log_event::log_lines_suppressed);
+  notice.add({"of", to_string(event)});
+  notice.add({"lines", lines});
+  write_line(notice.finish());
+}
+
+} // namespace
+
+void log(level severity, log_event event, std::initializer_list<field> fields) noexcept {
+  if (!log_enabled(severity)) return;
+  const unsigned limit = rate_limit.load(std::memory_order_relaxed);
+  if (limit > 0 && !admitted(flows[static_cast<std::size_t>(event)], limit)) return;
+  log_line line(severity, event);
+  for (const field& f : fields)
+    line.add(f);
+  std::string_view text = line.finish();
+  std::lock_guard guard(write_mutex);
+  tell_suppressed(event);
+  write_line(text);
+}
+
+void tell_suppressed_lines() noexcept {
+  std::lock_guard guard(write_mutex);
+  for (const log_event_row& row : log_events)
+    tell_suppressed(row.event);
+}
+
 bool log_enabled(level severity) noexcept {
   return severity >= minimum.load(std::memory_order_relaxed);
 }
 void set_log_level(level new_minimum) noexcept {
   minimum.store(new_minimum, std::memory_order_relaxed);
 }
+void set_log_layout(log_layout now) noexcept {
+  layout.store(now, std::memory_order_relaxed);
+}
+void set_log_rate_limit(unsigned lines) noexcept {
+  rate_limit.store(lines, std::memory_order_relaxed);
+}
+void set_log_priorities(bool on) noexcept {
+  priorities.store(on, std::memory_order_relaxed);
+}
 void set_log_descriptor(int fd) noexcept {
+  std::lock_guard guard(write_mutex);
   descriptor.store(fd, std::memory_order_relaxed);
 }
 std::uint64_t log_lines_dropped() noexcept {

@@ -55,25 +55,38 @@ std::uint64_t allocated_bytes() {
 // -- on each reactor
 // -------------------------------------------------------------------------------------------------------
 
-/// Says who lives on its reactor and holds more than a little.
+/// Says who lives on its reactor, and who of them holds more than a little.
 class memory_surveyor final : public pinned_actor {
 public:
   memory_surveyor(caf::actor_config& config, reactor& home) : pinned_actor(config, home) {}
   const char* name() const override { return "memory_surveyor"; }
 
   caf::behavior make_behavior() override {
-    return {[this](const survey_memory&) {
-      memory_survey result;
-      home().each_resident([&](pinned_actor& one) {
-        if (one.kind() != actor_kind::client) return;
-        auto& who = static_cast<client&>(one);
-        const cluster::memory_holder held = who.memory_held();
-        if (held.bytes < cluster::memory_guard::least_held) return;
-        result.holders.push_back(held);
-        result.clients.push_back(caf::actor_cast<caf::actor>(&one));
-      });
-      return result;
-    }};
+    return {[this](const survey_memory&) { return survey(); },
+            [this](const list_residents& what) { return residents(static_cast<actor_kind>(what.kind)); }};
+  }
+
+private:
+  memory_survey survey() {
+    memory_survey result;
+    home().each_resident([&](pinned_actor& one) {
+      if (one.kind() != actor_kind::client) return;
+      auto& who = static_cast<client&>(one);
+      const cluster::memory_holder held = who.memory_held();
+      if (held.bytes < cluster::memory_guard::least_held) return;
+      result.holders.push_back(held);
+      result.clients.push_back(caf::actor_cast<caf::actor>(&one));
+    });
+    return result;
+  }
+
+  resident_list residents(actor_kind kind) {
+    resident_list result;
+    home().each_resident([&](pinned_actor& one) {
+      if (one.kind() != kind) return;
+      result.residents.push_back({one.id(), home().index(), one.handled(), one.waiting(), one.describe()});
+    });
+    return result;
   }
 };
 
@@ -87,8 +100,7 @@ struct watch_state {
   int statm = -1;
   std::uint64_t used = 0;
   std::chrono::steady_clock::time_point trimmed_at = std::chrono::steady_clock::now();
-  bool was_short = false; // since it was last trimmed
-  std::vector<caf::actor> surveyors;
+  bool was_short = false;  // since it was last trimmed
   std::size_t awaited = 0; // answers to the present survey
   memory_survey survey;
 
@@ -133,11 +145,11 @@ void shed(watch_self self) {
 void begin_survey(watch_self self) {
   watch_state& state = self->state;
   if (state.awaited > 0) return;
-  state.awaited = state.surveyors.size();
+  state.awaited = state.node->surveyors.size();
   const auto answered = [self] {
     if (--self->state.awaited == 0) shed(self);
   };
-  for (const caf::actor& one : state.surveyors)
+  for (const caf::actor& one : state.node->surveyors)
     self->request(one, survey_patience, survey_memory{})
         .then(
             [self, answered](const memory_survey& part) {
@@ -163,8 +175,6 @@ void look(watch_self self) {
 caf::behavior memory_watch(watch_self self, node_context* node) {
   self->state.node = node;
   self->state.statm = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-  for (const auto& one : node->reactors)
-    self->state.surveyors.push_back(spawn_pinned<memory_surveyor>(*one));
   self->send(self, look_atom::value);
   return {[self](look_atom) { look(self); }};
 }
@@ -175,6 +185,8 @@ caf::actor spawn_memory_watch(caf::actor_system& system, node_context& node) {
   // Left alone, the allocator raises this to twice the largest block it has ever freed, and malloc_trim does not touch
   // the free end of a thread's arena: tens of megabytes would stay with each reactor.
   ::mallopt(M_TRIM_THRESHOLD, kept_by_arena);
+  for (const auto& one : node.reactors)
+    node.surveyors.push_back(spawn_pinned<memory_surveyor>(*one));
   return system.spawn(memory_watch, &node);
 }
 

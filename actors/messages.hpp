@@ -493,8 +493,9 @@ using console_actor =
 // -- gatherer
 // -------------------------------------------------------------------------------------------------------------
 
-/// What is asked of the tree: nothing but what the node knows anyway, the figures of shares, or their connections too.
-enum class view_need : std::uint8_t { nothing, counts, clients, servers, connections };
+/// What is asked of the tree: nothing but what the node knows anyway, the figures of shares, or their connections or
+/// their servers' prepared statements too.
+enum class view_need : std::uint8_t { nothing, counts, clients, servers, connections, statements };
 
 /// Everything there is to see of the node, at one moment that is not before this message was sent.
 struct gather_view {
@@ -531,9 +532,13 @@ struct shut_down {
 struct handover_news {
   enum kind : std::uint8_t { begun, other_died } what = begun;
 };
+/// SET on the console: a global setting has another value until the next reload, which reads the file again.
+struct set_setting {
+  std::string key, value;
+};
 using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reload_result>,
                                     caf::replies_to<take_objects>::with<reload_result>, caf::reacts_to<shut_down>,
-                                    caf::reacts_to<handover_news>>;
+                                    caf::reacts_to<handover_news>, caf::replies_to<set_setting>::with<reload_result>>;
 
 // -- objects
 // --------------------------------------------------------------------------------------------------------------
@@ -546,10 +551,10 @@ struct author {
 /// What came of a change. `unknown`: nobody can say whether it was made.
 enum class change_outcome : std::uint8_t {
   done,
-  refused,        // `fault` says why
-  lost,           // somebody else has changed it meanwhile, or it is not as `if_match` says
-  no_store,       // there is none
-  unavailable,    // the store cannot be written
+  refused,     // `fault` says why
+  lost,        // somebody else has changed it meanwhile, or it is not as `if_match` says
+  no_store,    // there is none
+  unavailable, // the store cannot be written
   unknown,
 };
 /// `if_match`: only if its revision is this one; nullopt: whatever it is.
@@ -561,8 +566,8 @@ struct change_object {
 struct object_changed {
   change_outcome outcome = change_outcome::unavailable;
   config::object_fault fault;
-  std::string why;                // of lost to unknown
-  std::uint64_t revision = 0;     // done: of the change; lost: as it stands, 0: it is not there
+  std::string why;            // of lost to unknown
+  std::uint64_t revision = 0; // done: of the change; lost: as it stands, 0: it is not there
   bool created = false;
   std::vector<std::string> lines; // what it changed in the node, as of a reload
 };
@@ -612,6 +617,9 @@ struct client_row {
   std::size_t prepared_statements = 0;
   std::string replication = "none"; // or "logical", "physical"
   bool close_needed = false;
+  int fd = -1;
+  protocol::parameter_values_ptr values; // what the session has for what Postgres reports; null: nothing is known
+  std::size_t unread_bytes = 0, unsent_bytes = 0; // kept because they could not be used or sent yet
 };
 using server_row = client_row; // pgbouncer's columns are the same
 
@@ -620,6 +628,13 @@ struct share_counts {
   std::uint64_t received = 0, sent = 0;                       // bytes from clients, bytes from servers
   std::uint64_t xact_time = 0, query_time = 0, wait_time = 0; // microseconds
   std::uint64_t client_parse_count = 0, server_parse_count = 0, bind_count = 0, client_login_count = 0;
+};
+
+/// What the servers of a share know of one prepared statement.
+struct statement_use {
+  protocol::statement_ptr what;
+  std::uint32_t servers = 0;
+  std::uint64_t uses = 0;
 };
 
 struct share_snapshot {
@@ -633,10 +648,24 @@ struct share_snapshot {
   share_counts counts;
   std::vector<client_row> clients;
   std::vector<server_row> servers;
+  std::vector<statement_use> statements;
 };
 /// To a share: answered with share_snapshot. To a client of the console: answered with client_row.
 struct take_snapshot {
-  bool clients = false, servers = false;
+  bool clients = false, servers = false, statements = false;
+};
+/// To the surveyor of a reactor: the actors of a kind (as in actor_stats) that live there.
+struct list_residents {
+  std::uint8_t kind = 0;
+};
+struct resident {
+  std::uint64_t actor = 0;
+  unsigned reactor = 0;
+  std::uint64_t handled = 0, mailbox = 0; // messages
+  std::string what;                       // who that is, in the numbers of other SHOW commands
+};
+struct resident_list {
+  std::vector<resident> residents;
 };
 
 } // namespace pg_edge::actors
@@ -730,6 +759,9 @@ PG_EDGE_LOCAL_MESSAGE(ask_store)
 PG_EDGE_LOCAL_MESSAGE(store_state)
 PG_EDGE_LOCAL_MESSAGE(shut_down)
 PG_EDGE_LOCAL_MESSAGE(handover_news)
+PG_EDGE_LOCAL_MESSAGE(set_setting)
+PG_EDGE_LOCAL_MESSAGE(list_residents)
+PG_EDGE_LOCAL_MESSAGE(resident_list)
 PG_EDGE_LOCAL_MESSAGE(client_row)
 PG_EDGE_LOCAL_MESSAGE(share_snapshot)
 PG_EDGE_LOCAL_MESSAGE(take_snapshot)

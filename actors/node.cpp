@@ -184,6 +184,7 @@ inner_node_actor::behavior_type node_behaviour(node_self self, node_context* con
       },
       [self](const take_objects& message) { return self->state.settings->take(message.now); },
       [self](const shut_down& message) { begin_shutdown(self, message.mode); },
+      [self](const set_setting& wanted) { return self->state.settings->set(wanted.key, wanted.value); },
       [self](const handover_news& news) {
         if (news.what == handover_news::begun)
           begin_handing_over(self);
@@ -445,6 +446,7 @@ void node::stop() {
   context_.deriver = nullptr;
   context_.node = nullptr;
   context_.memory_watch = nullptr;
+  context_.surveyors.clear();
   log(level::info, log_event::node_stopped);
   system_config_.set("middleman.attach-utility-actors", true);
   system_.reset();

@@ -5,6 +5,7 @@
 #include "actors/cancel_registry.hpp"
 #include "actors/client_limits.hpp"
 #include "actors/credentials.hpp"
+#include "actors/dns_board.hpp"
 #include "actors/handover.hpp"
 #include "actors/host_table.hpp"
 #include "actors/key_deriver.hpp"
@@ -86,6 +87,7 @@ public:
   objects_actor objects;
   node_actor node;
   caf::actor memory_watch;
+  std::vector<caf::actor> surveyors; // one a reactor, to be asked who lives there
   cancel_registry cancels;
   actors::handover handover{*this};      // to another process of this node, or from one
   server_limits limits;                  // over several pools of a tenant
@@ -94,6 +96,7 @@ public:
   actors::credentials credentials;       // of users whose secrets the file does not tell
   client_seats seats;                    // who counts in which limit of clients
   login_throttle throttle;               // failed logins
+  dns_board dns;                         // what the resolver knows
   host_table hosts;                      // of all pools: which work, who is where, what their names mean
   pam_threads pam;                       // who asks PAM
   welcome_cache welcomes;                // what sessions began with, for when Postgres is away

@@ -20,6 +20,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <typeinfo>
 #include <utility>
 
@@ -39,6 +40,11 @@ public:
 
   reactor& home() const noexcept { return *home_.load(std::memory_order_acquire); }
   actor_kind kind() const noexcept { return kind_; }
+  // On the home's thread: messages handled so far, and those that wait.
+  std::uint64_t handled() const noexcept { return handled_; }
+  std::uint64_t waiting() noexcept { return mailbox().size(); }
+  // Who this is, in the words of SHOW CLIENTS and its like.
+  virtual std::string describe() const { return {}; }
 
   // Makes `to` the home. Called on the present home's thread while no descriptor is watched and no timer is armed. The
   // message being handled is the last one handled here; later ones, in their order, are handled there, after

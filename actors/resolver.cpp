@@ -168,6 +168,8 @@ void resolver_state::ask(const std::string& name) {
   if (!names.begin(name, clock::now())) return;
   const std::uint64_t id = next_id++;
   asked[id] = name;
+  node->dns.queries.fetch_add(1, std::memory_order_relaxed);
+  node->dns.pending.store(asked.size(), std::memory_order_relaxed);
   thread->ask({id, name, {}});
 }
 
@@ -196,6 +198,7 @@ void resolver_state::take(dns_result& result) {
   partial.erase(result.id);
   const std::string name = std::move(found->second);
   asked.erase(found);
+  node->dns.pending.store(asked.size(), std::memory_order_relaxed);
   take_addresses(name, result);
 }
 
@@ -206,7 +209,10 @@ void resolver_state::take_addresses(const std::string& name, const dns_result& r
                                            duration_cast<milliseconds>(settings->dns_nxdomain_ttl)};
   const auto change = names.answered(name, result.v4, result.v6, limits, clock::now());
   report(name, change);
-  if (const auto* entry = names.find(name)) node->hosts.set_addresses(name, entry->addresses);
+  if (const auto* entry = names.find(name)) {
+    node->hosts.set_addresses(name, entry->addresses);
+    node->dns.set(name, {entry->until, text_of(entry->addresses)});
+  }
   for (auto one = waiters.begin(); one != waiters.end();) {
     const auto here = one++;
     if (here->name != name) continue;

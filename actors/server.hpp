@@ -73,6 +73,9 @@ public:
   // ------------------------------------------------------------------
 
   std::uint64_t number() const { return plan_.id; }
+  std::string describe() const override {
+    return "id " + std::to_string(plan_.id) + ", " + pool_->name.user + "@" + pool_->name.database;
+  }
   std::uint64_t credentials_version() const { return plan_.credentials_version; }
   server_step step() const { return step_; }
   bool usable() const { return step_ == server_step::assigned; }

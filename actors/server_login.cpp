@@ -203,7 +203,7 @@ void server::on_connected() {
 }
 
 std::size_t server::read_tls_answer(protocol::bytes_view in) {
-  const tls_mode_row& mode = describe(attempt_->settings->server_tls_sslmode);
+  const tls_mode_row& mode = actors::describe(attempt_->settings->server_tls_sslmode);
   if (in[0] == 'S' && in.size() == 1) {
     tls_settings files{attempt_->settings->server_tls_ca_file,
                        attempt_->settings->server_tls_cert_file,

@@ -41,6 +41,9 @@ public:
   caf::behavior make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "share"; }
+  std::string describe() const override {
+    return pool_->name.user + "@" + pool_->name.database + " of " + pool_->name.tenant;
+  }
   bool take(const std::type_info& type, const void* message) override;
 
   // -- for clients and servers on the same reactor
@@ -180,6 +183,7 @@ private:
   void arm_tick();
   share_snapshot snapshot(const take_snapshot& what);
   share_counts all_counts() const;
+  std::vector<statement_use> statements_in_use() const;
   server_row row_of(const class server& what) const;
 
   // -- share_welcome.cpp

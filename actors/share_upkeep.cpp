@@ -304,6 +304,10 @@ server_row share::row_of(const server& what) const {
   row.prepared_statements = const_cast<server&>(what).session().statements.size();
   if (const auto values = const_cast<server&>(what).session().values)
     row.application_name = values->get("application_name");
+  row.values = const_cast<server&>(what).session().values;
+  row.fd = what.descriptor();
+  row.unread_bytes = what.unread_bytes();
+  row.unsent_bytes = what.unsent_bytes();
   switch (what.step()) {
   case server_step::idle: {
     const auto settings = pool_->settings();
@@ -337,6 +341,22 @@ server_row share::row_of(const server& what) const {
   return row;
 }
 
+std::vector<statement_use> share::statements_in_use() const {
+  std::unordered_map<std::uint64_t, statement_use> by_id;
+  for (const auto& [one, entry] : servers_)
+    for (const auto& known : one->session().statements.entries()) {
+      if (known.what == nullptr || known.batch != 0) continue;
+      statement_use& sum = by_id[known.what->id];
+      sum.what = known.what;
+      ++sum.servers;
+      sum.uses += known.uses;
+    }
+  std::vector<statement_use> result;
+  for (auto& [id, sum] : by_id)
+    result.push_back(std::move(sum));
+  return result;
+}
+
 share_snapshot share::snapshot(const take_snapshot& what) {
   share_snapshot result;
   result.pool = pool_;
@@ -354,6 +374,7 @@ share_snapshot share::snapshot(const take_snapshot& what) {
     ++count;
     if (what.servers) result.servers.push_back(row);
   }
+  if (what.statements) result.statements = statements_in_use();
   result.sv_active_cancel = cancels_open_;
   result.cl_active_cancel_req = cancels_open_;
   result.cl_waiting_cancel_req = static_cast<std::uint32_t>(cancel_queue_.size());

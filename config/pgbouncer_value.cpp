@@ -135,6 +135,8 @@ pgbouncer_value translate(const setting_row& row, section where, std::string_vie
     if (one.key == row.name && one.theirs == lower) return {std::string{one.ours}, std::string{one.why}};
   if ((row.name == "unix_socket_dir" || row.rule == value_rule::host_list) && names_abstract_socket(raw))
     return {{}, "sockets in the abstract namespace are not supported"};
+  if (row.name == "logfile")
+    return {{}, "it is pgbouncer's own file; name one for pg_edge, or leave the log to standard error and the journal"};
   if (row.rule == value_rule::readable_file && raw.find(',') != std::string_view::npos)
     return {{}, "a comma in a path would part two files here"};
   if (row.rule == value_rule::tls_protocols) {

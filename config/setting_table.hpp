@@ -24,7 +24,7 @@ enum section : unsigned {
 using settings_member =
     std::variant<std::monostate, bool settings::*, int settings::*, duration settings::*, std::string settings::*,
                  std::vector<std::string> settings::*, pool_mode settings::*, auth_type settings::*,
-                 tls_mode settings::*, host_balance settings::*, byte_size settings::*>;
+                 tls_mode settings::*, host_balance settings::*, log_format settings::*, byte_size settings::*>;
 using overrides_member = std::variant<std::monostate, std::optional<bool> overrides::*, std::optional<int> overrides::*,
                                       std::optional<duration> overrides::*, std::optional<std::string> overrides::*,
                                       std::optional<pool_mode> overrides::*, std::optional<tls_mode> overrides::*,

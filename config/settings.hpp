@@ -31,6 +31,9 @@ enum class tls_mode { disable, allow, prefer, require, verify_ca, verify_full };
 /// Which host of a comma list a new server connection tries first.
 enum class host_balance { disable, round_robin };
 
+/// How lines of the log are written.
+enum class log_format { logfmt, json };
+
 /// Every time span in the settings. Zero means "off" wherever pgbouncer says so.
 using duration = std::chrono::microseconds;
 
@@ -312,8 +315,12 @@ struct settings {
   bool log_connections = true;
   bool log_disconnections = true;
   bool log_pooler_errors = true;
+  bool log_stats = true;
   duration stats_period = std::chrono::seconds{60};
   int verbose = 0;
+  std::string logfile; // empty: standard error
+  config::log_format log_format = config::log_format::logfmt;
+  int log_rate_limit = 1000; // lines of one event a second; 0: no limit
 
   // -- who and where ------------------------------------------------------------------------------------------------
   tenant default_tenant = make_default_tenant();

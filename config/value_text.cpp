@@ -29,6 +29,10 @@ constexpr enum_name<host_balance> host_balance_names[] = {
     {"disable", host_balance::disable},
     {"round-robin", host_balance::round_robin},
 };
+constexpr enum_name<log_format> log_format_names[] = {
+    {"logfmt", log_format::logfmt},
+    {"json", log_format::json},
+};
 
 constexpr enum_name<admin_role> admin_role_names[] = {
     {"none", admin_role::none},
@@ -85,6 +89,9 @@ std::span<const enum_name<tls_mode>> names_of(tls_mode) {
 std::span<const enum_name<host_balance>> names_of(host_balance) {
   return host_balance_names;
 }
+std::span<const enum_name<log_format>> names_of(log_format) {
+  return log_format_names;
+}
 
 std::span<const enum_name<admin_role>> names_of(admin_role) {
   return admin_role_names;
@@ -101,6 +108,9 @@ std::string_view to_string(tls_mode mode) {
 }
 std::string_view to_string(host_balance balance) {
   return name_of(balance);
+}
+std::string_view to_string(log_format format) {
+  return name_of(format);
 }
 
 std::string_view to_string(admin_role role) {
@@ -196,6 +206,9 @@ std::string value_text(host_balance value) {
   return std::string{to_string(value)};
 }
 std::string value_text(admin_role value) {
+  return std::string{to_string(value)};
+}
+std::string value_text(log_format value) {
   return std::string{to_string(value)};
 }
 

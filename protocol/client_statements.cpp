@@ -119,7 +119,10 @@ bool client_side::usable(const server_statements::entry* entry) const {
 /// Makes sure that the server knows `what` when it reads the next message. Returns whether anything was sent.
 bool client_side::bring(const statement_ptr& what) {
   server_statements::entry* entry = s_->statements.use(*what);
-  if (usable(entry)) return false;
+  if (usable(entry)) {
+    ++entry->uses;
+    return false;
+  }
   // One that was sent in an earlier batch and not confirmed may or may not be there; Close never fails.
   if (entry != nullptr || close_unsettled(what)) close_on_server(what);
   if (what->has_sql_types) {
@@ -132,6 +135,7 @@ bool client_side::bring(const statement_ptr& what) {
     reply.epoch = present_parse_epoch();
   }
   note_prepared(what, present_parse_epoch());
+  if (server_statements::entry* now = s_->statements.find(*what)) now->uses = 1;
   return true;
 }
 

@@ -16,10 +16,8 @@ struct type_row {
 };
 
 constexpr type_row type_rows[] = {
-    {console_type::text, 25, -1},
-    {console_type::int4, 23, 4},
-    {console_type::int8, 20, 8},
-    {console_type::numeric, 1700, -1},
+    {console_type::text, 25, -1},      {console_type::int4, 23, 4},   {console_type::int8, 20, 8},
+    {console_type::numeric, 1700, -1}, {console_type::bytea, 17, -1},
 };
 
 const type_row& row_of(console_type type) {
@@ -74,6 +72,7 @@ std::optional<bytes> binary_value(console_type type, std::string_view text) {
   bytes out;
   switch (type) {
   case console_type::text:
+  case console_type::bytea: // only NULLs
     return bytes(text);
   case console_type::int4:
     if (const auto value = number<std::int32_t>(text)) {

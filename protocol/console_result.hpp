@@ -11,7 +11,7 @@
 
 namespace pg_edge::protocol {
 
-enum class console_type : std::uint8_t { text, int4, int8, numeric };
+enum class console_type : std::uint8_t { text, int4, int8, numeric, bytea };
 
 struct console_column {
   std::string_view name;

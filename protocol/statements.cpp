@@ -101,6 +101,11 @@ server_statements::entry* server_statements::use(const statement& what) {
   return &*found->second;
 }
 
+/// What it counted stays with the statement, which others may know still.
+void server_statements::forget(const entry& what) {
+  if (what.what != nullptr && what.uses > 0) what.what->uses.fetch_add(what.uses, std::memory_order_relaxed);
+}
+
 server_statements::entry* server_statements::find(const statement& what) {
   const auto found = by_id_.find(what.id);
   return found == by_id_.end() ? nullptr : &*found->second;
@@ -108,7 +113,7 @@ server_statements::entry* server_statements::find(const statement& what) {
 
 server_statements::entry& server_statements::add(statement_ptr what) {
   const std::uint64_t id = what->id;
-  order_.push_front({std::move(what), 0, 0, 0, false});
+  order_.push_front({std::move(what), 0, 0, 0, false, 0});
   by_id_[id] = order_.begin();
   return order_.front();
 }
@@ -116,12 +121,14 @@ server_statements::entry& server_statements::add(statement_ptr what) {
 void server_statements::erase(const statement& what) {
   const auto found = by_id_.find(what.id);
   if (found == by_id_.end()) return;
+  forget(*found->second);
   order_.erase(found->second);
   by_id_.erase(found);
 }
 
 statement_ptr server_statements::evict(std::size_t most) {
   if (by_id_.size() <= most || order_.empty()) return nullptr;
+  forget(order_.back());
   statement_ptr last = std::move(order_.back().what);
   order_.pop_back();
   by_id_.erase(last->id);
@@ -134,6 +141,8 @@ void server_statements::distrust_all() {
 }
 
 void server_statements::clear() {
+  for (const entry& one : order_)
+    forget(one);
   order_.clear();
   by_id_.clear();
 }

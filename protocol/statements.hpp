@@ -45,8 +45,9 @@ struct statement {
   bytes text;              // the Parse message behind the name: query, NUL, parameter types; or ...
   std::string sql_types;   // ... for SQL's PREPARE name (types) AS: those types as written; `text` then has none
   bool has_sql_types = false;
-  text_effects_ptr effects;     // null for the common kind
-  std::atomic<bool> verified{}; // some server has accepted it
+  text_effects_ptr effects;          // null for the common kind
+  std::atomic<bool> verified{};      // some server has accepted it
+  std::atomic<std::uint64_t> uses{}; // on servers that do not know it any more; the rest are in their entries
 
   /// The query string.
   std::string_view query() const { return std::string_view(text.c_str()); }
@@ -123,6 +124,11 @@ private:
 /// Which statements one server knows, the least recently used last.
 class server_statements {
 public:
+  server_statements() = default;
+  server_statements(server_statements&&) = default;
+  server_statements& operator=(server_statements&&) = default;
+  ~server_statements() { clear(); }
+
   struct entry {
     statement_ptr what;
     std::uint64_t validated_at =
@@ -130,6 +136,7 @@ public:
     std::uint64_t serial = 0; // of the Parse that was sent for it
     std::uint64_t batch = 0;  // sent in this batch and not yet confirmed; 0: confirmed
     bool stale = false;       // its plan's result type has changed: close before use
+    std::uint64_t uses = 0;   // how often a client's Bind or Describe found it here
   };
 
   /// The entry, now the most recently used, or null.
@@ -143,8 +150,11 @@ public:
   void distrust_all();
   void clear();
   std::size_t size() const { return by_id_.size(); }
+  const std::list<entry>& entries() const { return order_; }
 
 private:
+  static void forget(const entry& what);
+
   std::list<entry> order_; // most recently used first
   std::unordered_map<std::uint64_t, std::list<entry>::iterator> by_id_;
 };

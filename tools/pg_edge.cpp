@@ -1,5 +1,5 @@
 // The node's program: reads the command line, starts a node, and turns signals into words to it.
-#include "actors/log.hpp"
+#include "actors/log_setup.hpp"
 #include "actors/node.hpp"
 #include "config/load.hpp"
 #include "config/pgbouncer_ini.hpp"
@@ -126,7 +126,10 @@ int serve(const std::string& file, bool takeover, bool background) {
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr); // before any thread is made: they inherit it
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
-  if (loaded.value->verbose > 0) actors::set_log_level(actors::level::debug);
+  if (std::string error; !actors::set_up_log(*loaded.value, error)) {
+    std::cerr << "pg_edge: " << error << "\n";
+    return failed;
+  }
   actors::node node(file, loaded, takeover);
   std::vector<std::string> errors;
   if (!node.start(errors)) {

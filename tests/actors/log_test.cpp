@@ -30,6 +30,9 @@ struct captured {
   ~captured() {
     set_log_descriptor(STDERR_FILENO);
     set_log_level(level::info);
+    set_log_layout(log_layout::logfmt);
+    set_log_rate_limit(0);
+    set_log_priorities(false);
     close(ends[0]);
     close(ends[1]);
   }
@@ -173,6 +176,86 @@ BOOST_AUTO_TEST_CASE(event_names_are_unique_and_searchable) {
     BOOST_TEST((row.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string_view::npos), row.name);
     BOOST_TEST(!row.help.empty());
   }
+}
+
+// -- other ways to write a line
+// ---------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(json_lines_are_objects) {
+  captured out;
+  set_log_layout(log_layout::json);
+  log(level::warning, log_event::listening,
+      {{"address", "a\"b\\c\nd"},
+       {"reactors", 4u},
+       {"tls", true},
+       {"load", 0.5},
+       {"below", -3},
+       {"name", "k\xc3\xa4se"}});
+  const std::string line = out.text();
+  const std::string fields = "\"level\":\"warning\",\"event\":\"listening\",\"address\":\"a\\\"b\\\\c\\nd\","
+                             "\"reactors\":4,\"tls\":true,\"load\":0.5,\"below\":-3,\"name\":\"k\xc3\xa4se\"}\n";
+  BOOST_TEST(line.starts_with("{\"time\":\"20"), line);
+  BOOST_TEST(line.ends_with(fields), line);
+}
+
+BOOST_AUTO_TEST_CASE(json_has_no_bytes_that_are_no_characters_and_no_infinite_numbers) {
+  captured out;
+  set_log_layout(log_layout::json);
+  log(level::info, log_event::listening,
+      {{"a", "\xff\x01"}, {"b", std::numeric_limits<double>::infinity()}, {"c", std::string(2000, 'x')}});
+  const std::string line = out.text();
+  BOOST_TEST(line.find("\"a\":\"\\\\xff\\u0001\"") != std::string::npos, line);
+  BOOST_TEST(line.find("\"b\":\"inf\"") != std::string::npos, line);
+  BOOST_TEST(line.find("...\"}\n") != std::string::npos, line);
+}
+
+BOOST_AUTO_TEST_CASE(a_json_line_that_is_too_long_is_an_object_too) {
+  captured out;
+  set_log_layout(log_layout::json);
+  const std::string text(1000, 'y');
+  log(level::info, log_event::listening,
+      {{"a", text}, {"b", text}, {"c", text}, {"d", text}, {"e", text}, {"f", text}});
+  const std::string line = out.text();
+  BOOST_TEST(line.ends_with(",\"cut\":true}\n"), line);
+  BOOST_TEST(line.size() <= 4096u);
+}
+
+BOOST_AUTO_TEST_CASE(the_journal_gets_priorities) {
+  captured out;
+  set_log_priorities(true);
+  log(level::error, log_event::listening);
+  log(level::info, log_event::listening);
+  const std::string text = out.text();
+  BOOST_TEST(text.starts_with("<3>time="), text);
+  BOOST_TEST(text.find("\n<6>time=") != std::string::npos, text);
+}
+
+BOOST_AUTO_TEST_CASE(an_event_that_floods_the_log_is_cut_and_counted) {
+  captured out;
+  set_log_rate_limit(3);
+  for (int i = 0; i < 100; ++i)
+    log(level::info, log_event::client_connected, {{"n", i}});
+  log(level::info, log_event::client_disconnected); // another event has its own limit
+  tell_suppressed_lines();
+  const std::string text = out.text();
+  const auto count = [&](const std::string& what) {
+    std::size_t found = 0;
+    for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+      ++found;
+    return found;
+  };
+  const std::size_t written = count("event=client_connected");
+  BOOST_TEST(written >= 3u);
+  BOOST_TEST(written < 100u);
+  BOOST_TEST(count("event=client_disconnected") == 1u);
+  BOOST_TEST_REQUIRE(count("event=log_lines_suppressed of=client_connected lines=") >= 1u);
+  std::size_t told = 0;
+  const std::string mark = "of=client_connected lines=";
+  for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1))
+    told += std::stoul(text.substr(at + mark.size()));
+  BOOST_TEST(written + told == 100u); // none is lost without a word
+  tell_suppressed_lines();
+  BOOST_TEST(out.text().empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 // The counters behind /metrics, its text, and what is written about it. PG_EDGE_WRITE_DOCUMENTS=1 renews
 // docs/metrics.md.
 #include "actors/metric_table.hpp"
+#include "tests/support/folders.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -40,7 +41,7 @@ std::uint64_t all_queries(const series_ledger& ledger) {
 }
 
 std::string whole_file(const std::string& path) {
-  std::ifstream in(std::string(SOURCE_DIR) + "/" + path, std::ios::binary);
+  std::ifstream in(std::string(test::source_folder) + "/" + path, std::ios::binary);
   BOOST_TEST_REQUIRE(static_cast<bool>(in), path);
   std::ostringstream text;
   text << in.rdbuf();
@@ -225,7 +226,7 @@ BOOST_AUTO_TEST_CASE(names_follow_the_conventions) {
 BOOST_AUTO_TEST_CASE(the_document_is_up_to_date) {
   const std::string path = "docs/metrics.md";
   if (std::getenv("PG_EDGE_WRITE_DOCUMENTS") != nullptr)
-    std::ofstream(std::string(SOURCE_DIR) + "/" + path, std::ios::binary) << metrics_document();
+    std::ofstream(std::string(test::source_folder) + "/" + path, std::ios::binary) << metrics_document();
   BOOST_TEST((whole_file(path) == metrics_document()),
              path << " is not up to date: run PG_EDGE_WRITE_DOCUMENTS=1 actors_test --run_test=metrics_test");
 }

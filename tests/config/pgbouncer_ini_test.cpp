@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(what_is_lost_is_said_with_its_line_and_kept_as_a_comment) {
   for (const auto& one : result.problems)
     BOOST_TEST(one.warning);
   const auto text = warnings_in(result);
-  BOOST_TEST(contains(text, "x.ini:17: warning: logfile is not carried over"));
+  BOOST_TEST(contains(text, "x.ini:17: warning: logfile: it is pgbouncer's own file"));
   BOOST_TEST(contains(text, "x.ini:41: warning: no_such_thing is not known"));
   BOOST_TEST(contains(text, "x.ini:42: warning: listen_backlog: expected an integer"));
   BOOST_TEST(contains(result.toml, "\n# pidfile = /var/run/postgresql/pgbouncer.pid  -- "));

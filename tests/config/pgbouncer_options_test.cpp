@@ -85,7 +85,7 @@ constexpr option options[] = {
     {in_global, "log_connections", "0", "0"},
     {in_global, "log_disconnections", "0", "0"},
     {in_global, "log_pooler_errors", "0", "0"},
-    {in_global, "log_stats", "0", nothing},
+    {in_global, "log_stats", "0", "0"},
     {in_global, "verbose", "2", "2"},
     {in_global, "admin_users", "anna, bob", "anna, bob"},
     {in_global, "stats_users", "carl", "carl"},
@@ -315,6 +315,8 @@ BOOST_AUTO_TEST_CASE(the_list_is_whole) {
                                            "max_server_logins",
                                            "auth_pam_service",
                                            "store_path",
+                                           "log_format",
+                                           "log_rate_limit",
                                            "takeover_socket",
                                            "takeover_timeout"};
   for (const auto& row : setting_rows())

@@ -164,6 +164,8 @@ BOOST_AUTO_TEST_CASE(defaults_are_pgbouncers) {
       {"log_connections", "1"},
       {"log_disconnections", "1"},
       {"log_pooler_errors", "1"},
+      {"log_stats", "1"},
+      {"log_format", "logfmt"},
       {"stats_period", "60"},
       {"load_balance_hosts", "round-robin"},
       {"reserve_pool_timeout", "5"},
@@ -172,6 +174,7 @@ BOOST_AUTO_TEST_CASE(defaults_are_pgbouncers) {
       {"dns_nxdomain_ttl", "15"},
       {"auth_pam_service", "pgbouncer"},
       {"max_server_logins", "16"}, // this and those below are ours
+      {"log_rate_limit", "1000"},
       {"max_client_statements", "10000"},
       {"max_client_memory", "64MB"},
       {"takeover_timeout", "3600"},

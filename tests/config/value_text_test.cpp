@@ -70,6 +70,7 @@ BOOST_AUTO_TEST_CASE(every_name_of_an_enumeration_is_read_and_written) {
   check(auth_type{});
   check(tls_mode{});
   check(host_balance{});
+  check(log_format{});
   BOOST_TEST(to_string(auth_type::plain) == "plain");
   BOOST_TEST(to_string(tls_mode::verify_full) == "verify-full");
   BOOST_TEST(listed_names<auth_type>() == "any, trust, plain, md5, scram-sha-256, cert, hba, peer, pam");

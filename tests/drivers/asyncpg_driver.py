@@ -221,4 +221,23 @@ async def its_own_pool():
         await asyncio.gather(*(one(n) for n in range(200)))
 
 
+@case
+async def B153_the_console_as_a_monitor_reads_it():
+    if mode == "direct":
+        return
+    connection = await asyncpg.connect(database="pgbouncer")
+    try:
+        lists = {row["list"]: row["items"] for row in await connection.fetch("SHOW LISTS")}
+        check(isinstance(lists["used_clients"], int), True)
+        for _ in range(3):
+            pools = await connection.fetch("SHOW POOLS")
+            check(pools[-1]["database"], "pgbouncer")
+            check(isinstance(pools[-1]["cl_active"], int), True)
+            for row in await connection.fetch("SHOW STATS"):
+                check(isinstance(row["total_query_count"], decimal.Decimal), True)
+            check(len(await connection.fetch("SHOW CONFIG")) > 50, True)
+    finally:
+        await connection.close()
+
+
 run()

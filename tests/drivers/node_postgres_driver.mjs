@@ -147,4 +147,18 @@ await run({
     check(answers.map((answer) => answer.rows[0].n), [...Array(200).keys()])
     await pool.end()
   },
+
+  B153_the_console_as_a_monitor_reads_it: async () => {
+    if (mode === 'direct') return
+    await connected(async (client) => {
+      for (const name of [undefined, 'kept']) {
+        const pools = await client.query({ text: 'SHOW POOLS', name })
+        check(pools.rows.at(-1).database, 'pgbouncer')
+        check(typeof pools.rows.at(-1).cl_active, 'number')
+        check((await client.query('SHOW STATE')).rows[0], { key: 'active', value: 'yes' })
+      }
+      const lists = await client.query('SHOW LISTS')
+      check(lists.rows.every((row) => typeof row.items === 'number'), true)
+    }, { database: 'pgbouncer' })
+  },
 })

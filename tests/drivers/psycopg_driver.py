@@ -228,4 +228,24 @@ def settings_at_start_up():
             check(other.execute("show search_path").fetchone(), ('"$user", public',))
 
 
+@case
+def B153_the_console_as_a_monitor_reads_it():
+    if mode == "direct":
+        return
+    for prepare in (False, True):
+        with connect(dbname="pgbouncer", autocommit=True) as connection:
+            for binary in (False, True):
+                cursor = connection.cursor(binary=binary)
+                lists = dict(cursor.execute("SHOW LISTS", prepare=prepare).fetchall())
+                check(isinstance(lists["used_clients"], int), True)
+                cursor.execute("SHOW STATS", prepare=prepare)
+                names = [column.name for column in cursor.description]
+                check(names[:3], ["database", "total_server_assignment_count", "total_xact_count"])
+                for row in cursor.fetchall():
+                    check({type(value) for value in row[1:25]}, {decimal.Decimal})
+                pools = cursor.execute("SHOW POOLS", prepare=prepare).fetchall()
+                check(pools[-1][0], "pgbouncer")
+                check({type(value) for value in pools[-1][2:15]}, {int})
+
+
 run()

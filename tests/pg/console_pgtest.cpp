@@ -74,6 +74,12 @@ const std::vector<std::string> sockets{"type",
                                        "application_name",
                                        "prepared_statements",
                                        "id"};
+const std::vector<std::string> sockets_and_buffers = [] {
+  std::vector<std::string> names = sockets;
+  for (const char* name : {"recv_pos", "pkt_pos", "pkt_remain", "send_pos", "send_remain", "pkt_avail", "send_avail"})
+    names.emplace_back(name);
+  return names;
+}();
 const std::vector<std::string> counts{"database",           "server_assignment_count",
                                       "xact_count",         "query_count",
                                       "bytes_received",     "bytes_sent",
@@ -100,6 +106,19 @@ const expected_columns known[] = {
      {"name", "pool_size", "reserve_pool_size", "pool_mode", "max_user_connections", "current_connections",
       "max_user_client_connections", "current_client_connections"},
      "ssssiiii"},
+    {"SHOW SOCKETS", sockets_and_buffers, "ssssssisissiiississiqiiiiiii"},
+    {"SHOW ACTIVE_SOCKETS", sockets_and_buffers, "ssssssisissiiississiqiiiiiii"},
+    {"SHOW FDS",
+     {"fd", "task", "user", "database", "addr", "port", "cancel", "link", "client_encoding", "std_strings", "datestyle",
+      "timezone", "password", "scram_client_key", "scram_server_key"},
+     "issssiqisssssbb"},
+    {"SHOW MEM", {"name", "size", "used", "free", "memtotal"}, "siiii"},
+    {"SHOW DNS_HOSTS", {"hostname", "ttl", "addrs"}, "sqs"},
+    {"SHOW DNS_ZONES", {"zonename", "serial", "count"}, "sqi"},
+    {"SHOW PEERS", {"peer_id", "host", "port", "pool_size"}, "isii"},
+    {"SHOW PEER_POOLS",
+     {"peer_id", "cl_active_cancel_req", "cl_waiting_cancel_req", "sv_active_cancel", "sv_login"},
+     "iiiii"},
     {"SHOW STATS_TOTALS", counts, "sNNNNNNNNNNNN"},
     {"SHOW LISTS", {"list", "items"}, "si"},
     {"SHOW TOTALS", {"name", "value"}, "sN"},
@@ -109,7 +128,7 @@ const expected_columns known[] = {
 };
 
 char type_letter(Oid type) {
-  return type == 25 ? 's' : type == 23 ? 'i' : type == 20 ? 'q' : type == 1700 ? 'N' : '?';
+  return type == 17 ? 'b' : type == 25 ? 's' : type == 23 ? 'i' : type == 20 ? 'q' : type == 1700 ? 'N' : '?';
 }
 
 } // namespace
@@ -168,11 +187,12 @@ BOOST_AUTO_TEST_CASE(select_is_show_and_case_does_not_matter) {
 }
 
 BOOST_AUTO_TEST_CASE(B145_bad_input_never_kills_the_console) {
-  for (const char* text : {"nonsense", "SHOW", "SHOW nothing", "SHOW POOLS now", "SET x = 1", "SELECT 1", "show \"",
+  for (const char* text : {"nonsense", "SHOW", "SHOW nothing", "SHOW POOLS now", "SELECT 1", "show \"",
                            "SHOW POOLS /* open", "SHUTDOWN now", "'", "$$", "BEGIN", "\x01\x02"}) {
     BOOST_TEST(console.try_exec(text).sqlstate() == "42601", text);
     BOOST_TEST(console.exec("SHOW VERSION").rows() == 1);
   }
+  BOOST_TEST(console.try_exec("SET x = 1").sqlstate() == "F0000");
 }
 
 BOOST_AUTO_TEST_CASE(B156_who_may_do_what) {
