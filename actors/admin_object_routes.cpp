@@ -1,8 +1,8 @@
 // The admin API's writing half: tenants, databases, users, settings and bans that live in the store, what each object
-// is and where it comes from, and the audit log. What may be changed is decided by config::plan in the objects actor;
+// is and where it comes from. What may be changed is decided by config::plan in the objects actor;
 // here HTTP's words become its words: ETag and If-Match are revisions, faults are problems that name the field.
+#include "actors/admin_precondition.hpp"
 #include "actors/admin_schemas.hpp"
-#include "actors/audit.hpp"
 #include "config/setting_table.hpp"
 #include "config/value_text.hpp"
 
@@ -19,7 +19,6 @@ using config::object_verb;
 
 /// Longer than the store's own time-out, and a reload.
 constexpr std::chrono::seconds change_patience{70};
-constexpr std::size_t usual_audit_rows = 100, most_audit_rows = 2000;
 
 const std::string& parameter(const admin_call_ptr& call, std::string_view name) {
   return call->request().parameters.find(name)->second;
@@ -63,10 +62,6 @@ std::string path_of(const object_id& id) {
 
 // -- what an object is
 // ------------------------------------------------------------------------------------------------------------
-
-std::string etag_of(std::uint64_t revision) {
-  return "\"" + std::to_string(revision) + "\"";
-}
 
 struct definition_row {
   object_id id;
@@ -189,56 +184,6 @@ void get_definition(const admin_call_ptr& call) {
     if (call->request().header("if-none-match") == etag) return call->reply(admin_reply{304, {}, {}, {{"ETag", etag}}});
   }
   call->reply(definition_reply(*found, 200));
-}
-
-// -- preconditions
-// ---------------------------------------------------------------------------------------------------------
-
-/// The tags of a header, without quotes; "*" is one.
-std::vector<std::string> tags_of(std::string_view header) {
-  std::vector<std::string> out;
-  for (const std::string& one : config::split_list(header)) {
-    const bool quoted = one.size() >= 2 && one.front() == '"' && one.back() == '"';
-    out.push_back(quoted ? one.substr(1, one.size() - 2) : one);
-  }
-  return out;
-}
-
-struct precondition {
-  std::optional<std::uint64_t> revision; // nullopt: whatever it is
-  unsigned status = 0;                   // not 0: refused
-};
-
-/// What If-Match and If-None-Match ask of an object at this revision, 0 if there is none. Changing one that is there
-/// needs an If-Match, or one of two writers would undo what the other has done without seeing it.
-precondition precondition_of(const admin_request& request, std::uint64_t present, bool required) {
-  const std::string_view match = request.header("if-match"), none_match = request.header("if-none-match");
-  if (!none_match.empty()) {
-    const auto tags = tags_of(none_match);
-    const bool there = present != 0 && std::any_of(tags.begin(), tags.end(), [&](const std::string& tag) {
-                         return tag == "*" || tag == std::to_string(present);
-                       });
-    if (there) return {std::nullopt, 412};
-    if (match.empty()) return {present, 0};
-  }
-  if (match.empty()) {
-    if (present == 0) return {0, 0}; // should somebody make it just now, that is a conflict
-    return required ? precondition{std::nullopt, 428} : precondition{};
-  }
-  for (const std::string& tag : tags_of(match))
-    if ((tag == "*" && present != 0) || (present != 0 && tag == std::to_string(present))) return {present, 0};
-  return {std::nullopt, 412};
-}
-
-void refuse_precondition(const admin_call_ptr& call, unsigned status, std::uint64_t present) {
-  admin_problem problem;
-  problem.status = status;
-  problem.what = status == 428 ? "If-Match is missing: read the object's definition, and send its ETag with the change."
-                 : present == 0 ? "If-Match: the object is not there any more."
-                                : "If-Match: the object is another than the one that was read; read it again.";
-  problem.fields = {{"If-Match", status == 428 ? "is missing" : "does not match"}};
-  if (present != 0) problem.headers.emplace_back("ETag", etag_of(present));
-  call->fail(problem);
 }
 
 // -- changes
@@ -376,95 +321,6 @@ void create_ban(const admin_call_ptr& call) {
     change(call, {object_kind::ban_user, *tenant, *user}, object_verb::create, body, std::nullopt);
 }
 
-// -- bans and the audit log
-// ------------------------------------------------------------------------------------------------
-
-using br = ban_row;
-constexpr admin_column<br> ban_columns[] = {
-    {{"kind", "string", "tenant, user or address.", false, true}, [](const br& r) -> json { return r.kind; }},
-    {{"tenant", "string", "Whose; null for addresses.", true, true},
-     [](const br& r) -> json { return or_null(r.tenant); }},
-    {{"name", "string", "The user or the network; null for tenants.", true, true},
-     [](const br& r) -> json { return or_null(r.name); }},
-    {{"reason", "string", "What those are told who are kept out.", true},
-     [](const br& r) -> json { return or_null(r.reason); }},
-    {{"until", "string", "When it ends; null: it does not.", true},
-     [](const br& r) -> json { return or_null(r.until); }},
-    {{"by", "string", "Who set it."}, [](const br& r) -> json { return r.by; }},
-    {{"at", "string", "When."}, [](const br& r) -> json { return r.at; }},
-    {{"revision", "integer", "Of the store; its ETag in quotes."}, [](const br& r) -> json { return r.revision; }},
-};
-const std::vector<admin_field>& ban_fields() {
-  return fields_of(ban_columns);
-}
-
-void list_bans(const admin_call_ptr& call) {
-  reply_list(call, ban_columns, ban_rows(*call->node().settings()->objects, std::chrono::system_clock::now()), true);
-}
-
-const std::vector<admin_field>& audit_entry_fields() {
-  static const std::vector<admin_field> all{
-      {"key", "string", "Sorts by time; \"before\" wants one."},
-      {"at", "string", "When."},
-      {"who", "string", "A token's name, or a user of the console."},
-      {"from", "string", "An address."},
-      {"what", "string", "What was done."},
-      {"fields", "array", "The settings that changed; never their values.", false, false, "string"},
-  };
-  return all;
-}
-
-const std::vector<admin_field>& audit_fields() {
-  static const std::vector<admin_field> all{
-      {"items", "array", "The newest first.", false, false, "audit_entry"},
-      {"next", "string", "What \"before\" wants for the next page; null: this was the last.", true},
-  };
-  return all;
-}
-
-void list_audit(const admin_call_ptr& call) {
-  read_audit wish{usual_audit_rows, call->request().asked("before").value_or("")};
-  if (const auto text = call->request().asked("limit")) {
-    const auto number = config::parse_integer(*text);
-    if (!number || *number < 1 || *number > static_cast<std::int64_t>(most_audit_rows))
-      return call->fail(400, "query: limit", "is no number from 1 to " + std::to_string(most_audit_rows));
-    wish.limit = static_cast<std::size_t>(*number);
-  }
-  call->ask<audit_page>(call->node().objects, change_patience, wish,
-                        [call, limit = wish.limit](const audit_page& page) {
-                          if (!page.available) return call->fail(503, page.why + ".");
-                          json items = json::array();
-                          for (const audit_entry& one : page.entries)
-                            items.push_back({{"key", one.key},
-                                             {"at", one.at},
-                                             {"who", one.who},
-                                             {"from", one.from},
-                                             {"what", one.what},
-                                             {"fields", one.fields}});
-                          json next = page.entries.size() == limit ? json(page.entries.back().key) : json();
-                          call->reply(json{{"items", std::move(items)}, {"next", std::move(next)}});
-                        });
-}
-
-const std::vector<admin_field>& store_fields() {
-  static const std::vector<admin_field> all{
-      {"name", "string", "The engine and where it is; null: there is no store.", true},
-      {"works", "boolean", "Whether changes can be made."},
-      {"why", "string", "Why not.", true},
-      {"objects", "integer", "How many objects live in it."},
-  };
-  return all;
-}
-
-void get_store(const admin_call_ptr& call) {
-  call->ask<store_state>(call->node().objects, change_patience, ask_store{}, [call](const store_state& state) {
-    call->reply(json{{"name", or_null(state.name)},
-                     {"works", state.works},
-                     {"why", or_null(state.why)},
-                     {"objects", call->node().settings()->objects->size()}});
-  });
-}
-
 // -- schemas
 // ---------------------------------------------------------------------------------------------------------------
 
@@ -548,20 +404,14 @@ constexpr admin_schema schemas[] = {
     {"setting_value", "A global setting's value.", value_fields},
     {"ban_terms", "Why, and until when.", ban_terms_fields},
     {"new_ban", "A ban to be set.", new_ban_fields},
-    {"ban", "A ban.", ban_fields},
     {"definition", "An object, and where it comes from.", definition_fields},
     {"whole_definition", "An object, where it comes from, and what it says.", whole_definition_fields},
-    {"audit_entry", "Something that was done.", audit_entry_fields},
-    {"audit", "A page of the audit log.", audit_fields},
-    {"store", "Where objects made at run time live.", store_fields},
 };
 
 // -- routes
 // ----------------------------------------------------------------------------------------------------------------
 
 constexpr admin_query cascade_query[] = {{"cascade", "boolean", "Remove what is in the tenant too."}};
-constexpr admin_query audit_query[] = {{"limit", "integer", "Entries of a page, 1 to 2000."},
-                                       {"before", "string", "Only entries before the one of this key."}};
 
 constexpr auto viewer = config::admin_role::viewer, admin = config::admin_role::admin,
                operator_role = config::admin_role::operator_;
@@ -673,14 +523,6 @@ constexpr admin_route routes[] = {
     remove_route({"/v1/settings/{name}", "deleteSetting", "settings", {}}, admin,
                  change_one<kind::setting, verb::remove>, "Back to what the file or the default says."),
 
-    {.path = "/v1/bans",
-     .role = viewer,
-     .name = "listBans",
-     .tag = "bans",
-     .answers = "ban",
-     .columns = ban_fields,
-     .summary = "Bans that hold.",
-     .handle = list_bans},
     create_route({"/v1/bans", "createBan", "bans", "new_ban"}, operator_role, create_ban,
                  "Ends the sessions of a tenant, user or network, and lets them in no more."),
     write_route(put, {"/v1/bans/tenant/{tenant}", "putTenantBan", "bans", "ban_terms"}, operator_role,
@@ -704,21 +546,6 @@ constexpr admin_route routes[] = {
      .columns = definition_fields,
      .summary = "Every object of file and store: where it comes from, and whether it counts.",
      .handle = list_definitions},
-    {.path = "/v1/audit",
-     .role = viewer,
-     .name = "listAudit",
-     .tag = "audit",
-     .query = audit_query,
-     .answers = "audit",
-     .summary = "Who changed what, the newest first.",
-     .handle = list_audit},
-    {.path = "/v1/store",
-     .role = viewer,
-     .name = "getStore",
-     .tag = "node",
-     .answers = "store",
-     .summary = "Whether objects can be changed at run time.",
-     .handle = get_store},
 };
 
 } // namespace
