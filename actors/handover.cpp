@@ -111,6 +111,12 @@ bool handover::take_over(const std::string& path, std::string& error) {
       node_.credentials.take(std::move(*user));
     } else if (const auto* scope = std::get_if<cluster::paused_scope>(&got->frame)) {
       node_.gates.take(*scope);
+    } else if (const auto* here = std::get_if<cluster::server_here>(&got->frame)) {
+      take(*here, std::move(got->descriptor));
+    } else if (const auto* away = std::get_if<cluster::server_away>(&got->frame)) {
+      witnesses_.erase(away->id);
+    } else if (std::holds_alternative<cluster::servers_told>(got->frame)) {
+      all_witnesses_ = true;
     } else if (std::holds_alternative<cluster::opening_done>(got->frame)) {
       other_process_ = watch_process(other_pid_);
       set_role(role::taking);
@@ -364,6 +370,7 @@ void handover::greet(const cluster::hello& words) {
     channel_->send(std::move(user));
   for (const cluster::paused_scope& scope : node_.gates.in_force())
     channel_->send(scope);
+  tell_servers();
   channel_->send(cluster::opening_done{});
 }
 
@@ -423,7 +430,6 @@ void handover::take(cluster::serving) {
   log(level::info, log_event::handover_begun, {{"to", other_pid_.load()}});
   set_role(role::giving);
   all_witnesses_ = false;
-  tell_servers();
   permits.begin(true, [this](const cluster::handover_frame& frame) { post({frame, {}, {}}); });
   caf::anon_send(node_.node, handover_news{handover_news::begun});
 }
