@@ -42,7 +42,8 @@ public:
   actor_kind kind() const noexcept { return kind_; }
   // On the home's thread: messages handled so far, and those that wait.
   std::uint64_t handled() const noexcept { return handled_; }
-  std::uint64_t waiting() noexcept { return mailbox().size(); }
+  // Of an actor that sleeps, CAF's size() would take away the mark that it does: the next message would wake nobody.
+  std::uint64_t waiting() { return mailbox().blocked() || mailbox().closed() ? 0 : mailbox().size(); }
   // Who this is, in the words of SHOW CLIENTS and its like.
   virtual std::string describe() const { return {}; }
 

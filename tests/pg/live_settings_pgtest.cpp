@@ -69,7 +69,8 @@ BOOST_AUTO_TEST_CASE(B151_every_changeable_setting_can_be_set_to_what_it_is) {
   const pq_result config = console.exec("SHOW CONFIG");
   int set = 0;
   for (int row = 0; row < config.rows(); ++row) {
-    if (config.value(row, 3) != "yes" || config.value(row, 1) == "********") continue;
+    const bool secret = config.value(row, 1) == "********" || config.value(row, 0) == "mock_authentication_nonce";
+    if (config.value(row, 3) != "yes" || secret) continue; // a secret stands in the file, never in a command
     std::string quoted;
     for (const char c : config.value(row, 1))
       quoted.append(c == '\'' ? 2 : 1, c);
@@ -157,7 +158,6 @@ BOOST_AUTO_TEST_CASE(B167_present_clients_live_on_when_their_password_changes) {
 }
 
 BOOST_AUTO_TEST_CASE(B156_who_is_an_admin_changes_by_reload) {
-  pq other(node.conninfo("replication_user", "postgres"));
   BOOST_TEST(!pq::attempt(node.conninfo("replication_user", "pgbouncer")).ok());
   console.exec("SET stats_users = 'replication_user'");
   pq looks(node.conninfo("replication_user", "pgbouncer"));

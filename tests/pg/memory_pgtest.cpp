@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(B196_at_memory_limit_new_clients_are_refused_and_the_larges
   for (int i = 0; i < 6; ++i)
     greedy.push_back(log_in(node));
   // Up to the limit and a little beyond: nobody new.
-  for (int i = 0; i < 30 && !node.log_contains("event=memory_changed state=refusing"); ++i) {
+  for (int i = 0; i < 60 && !node.log_contains("event=memory_changed state=refusing"); ++i) {
     hoarders.push_back(log_in(node));
     hoard(hoarders.back(), 2'000'000);
     std::this_thread::sleep_for(milliseconds(250));
