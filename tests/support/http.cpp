@@ -121,14 +121,48 @@ http_answer http_connection::read(const std::string& method, milliseconds limit)
   }
   buffer_.erase(0, head + 4);
   if (answer.status == 100) return read(method, limit);
-  const auto found = answer.headers.find("content-length");
-  const std::size_t length =
-      method == "HEAD" || found == answer.headers.end() ? 0 : std::strtoull(found->second.c_str(), nullptr, 10);
-  while (buffer_.size() < length)
-    if (!fill(until)) throw test_failure("an answer ended before its body did");
-  answer.body = buffer_.substr(0, length);
-  buffer_.erase(0, length);
+  if (method == "HEAD") return answer;
+  const auto coding = answer.headers.find("transfer-encoding");
+  const auto length = answer.headers.find("content-length");
+  if (coding != answer.headers.end())
+    answer.body = read_chunks(coding->second, until);
+  else if (length != answer.headers.end())
+    answer.body = take(std::strtoull(length->second.c_str(), nullptr, 10), until);
   return answer;
+}
+
+std::string http_connection::take(std::size_t size, steady_clock::time_point until) {
+  while (buffer_.size() < size)
+    if (!fill(until)) throw test_failure("an answer ended before its body did");
+  std::string bytes = buffer_.substr(0, size);
+  buffer_.erase(0, size);
+  return bytes;
+}
+
+std::string http_connection::take_line(steady_clock::time_point until) {
+  std::size_t end = std::string::npos;
+  while ((end = buffer_.find("\r\n")) == std::string::npos)
+    if (!fill(until)) throw test_failure("an answer ended before its body did");
+  std::string line = take(end + 2, until);
+  line.resize(end);
+  return line;
+}
+
+std::string http_connection::read_chunks(const std::string& coding, steady_clock::time_point until) {
+  if (lower(coding) != "chunked") throw test_failure("no test reads the transfer coding " + coding);
+  std::string body;
+  for (;;) {
+    const std::string line = take_line(until); // the size in hex, and perhaps extensions behind a semicolon
+    if (line.empty() || std::isxdigit(static_cast<unsigned char>(line.front())) == 0)
+      throw test_failure("no size of a chunk: " + line);
+    const std::size_t size = std::strtoull(line.c_str(), nullptr, 16);
+    if (size == 0) break;
+    body += take(size, until);
+    if (!take_line(until).empty()) throw test_failure("a chunk is longer than its size");
+  }
+  while (!take_line(until).empty()) // trailers
+    continue;
+  return body;
 }
 
 http_answer http_connection::ask(const http_ask& what) {

@@ -51,6 +51,10 @@ public:
 private:
   struct wire;
   bool fill(std::chrono::steady_clock::time_point until);
+  /// These throw test_failure when the bytes do not come in time.
+  std::string take(std::size_t size, std::chrono::steady_clock::time_point until);
+  std::string take_line(std::chrono::steady_clock::time_point until);
+  std::string read_chunks(const std::string& coding, std::chrono::steady_clock::time_point until);
 
   std::unique_ptr<wire> wire_;
   std::string buffer_;
