@@ -302,7 +302,7 @@ bool membership::wants_change(node_time now) const {
 
 void membership::propose(node_time now) {
   const std::uint64_t round = std::max(newest_ballot_, memory_.promised) / ballots_a_round + 1;
-  proposal_.emplace();
+  proposal_ = proposal(); // clang 14 finds that emplace() cannot make one
   proposal_->ballot = round * ballots_a_round + voter_index_;
   newest_ballot_ = proposal_->ballot;
   propose_at_.reset();
