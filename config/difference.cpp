@@ -7,7 +7,9 @@ namespace pg_edge::config {
 
 namespace {
 
-bool same_global(const setting_row& row, const settings& a, const settings& b) {
+/// Of a row that has no such member nothing can differ.
+template <class Member, class Settings>
+bool same_member(const Member& of, const Settings& a, const Settings& b) {
   return std::visit(
       [&](auto member) {
         if constexpr (std::is_same_v<decltype(member), std::monostate>)
@@ -15,7 +17,7 @@ bool same_global(const setting_row& row, const settings& a, const settings& b) {
         else
           return a.*member == b.*member;
       },
-      row.global);
+      of);
 }
 
 /// Walks two sorted maps side by side.
@@ -30,23 +32,12 @@ void compare(const Map& before, const Map& now, const std::string& prefix, name_
     if (before.find(name) == before.end()) out.added.push_back(prefix + name);
 }
 
-bool same_admin(const setting_row& row, const admin_settings& a, const admin_settings& b) {
-  return std::visit(
-      [&](auto member) {
-        if constexpr (std::is_same_v<decltype(member), std::monostate>)
-          return true;
-        else
-          return a.*member == b.*member;
-      },
-      row.of_admin);
-}
-
 /// [admin] and its tokens; these by name alone.
 void compare_admin(const admin_settings& before, const admin_settings& now, difference& out) {
   if (before.served != now.served)
     out.needs_restart.push_back(std::string("admin: ") + (now.served ? "off -> on" : "on -> off"));
   for (const auto& row : admin_rows())
-    if (!same_admin(row, before, now))
+    if (!same_member(row.of_admin, before, now))
       (row.reloadable ? out.changed : out.needs_restart)
           .push_back("admin." + std::string{row.name} + ": " + admin_text(row, before) + " -> " + admin_text(row, now));
   name_changes tokens;
@@ -72,7 +63,7 @@ bool difference::empty() const {
 difference diff(const settings& old_settings, const settings& new_settings) {
   difference out;
   for (const auto& row : setting_rows())
-    if (!same_global(row, old_settings, new_settings))
+    if (!same_member(row.global, old_settings, new_settings))
       (row.reloadable ? out.changed : out.needs_restart)
           .push_back(std::string{row.name} + ": " + global_text(row, old_settings) + " -> " +
                      global_text(row, new_settings));
