@@ -73,9 +73,9 @@ BOOST_AUTO_TEST_CASE(a_write_that_was_sent_and_is_not_answered_is_unknown_and_a_
 
 BOOST_AUTO_TEST_CASE(a_watch_goes_on_behind_a_restart_without_a_gap) {
   etcd_process server;
-  const auto one = opened({server.url()});
-  std::mutex mutex;
+  std::mutex mutex; // these outlive the store, which may tell its watcher until it closes
   std::vector<std::string> values;
+  const auto one = opened({server.url()});
   one->watch("/w", 0, [&](const store_event& event) {
     const std::lock_guard held(mutex);
     for (const store_change& change : event.changes)
@@ -101,6 +101,7 @@ BOOST_AUTO_TEST_CASE(a_watch_goes_on_behind_a_restart_without_a_gap) {
 
 BOOST_AUTO_TEST_CASE(a_watch_behind_a_compaction_says_that_it_is_lost) {
   const etcd_process server;
+  std::promise<store_event> told; // outlives the store
   const auto one = opened({server.url()});
   for (int i = 0; i < 5; ++i)
     BOOST_TEST(commit_now(*one, {{"/w", std::to_string(i), std::nullopt, 0, false}}).ok());
@@ -110,7 +111,6 @@ BOOST_AUTO_TEST_CASE(a_watch_behind_a_compaction_says_that_it_is_lost) {
   const auto done =
       pg_edge::test::run({"etcdctl", "--endpoints=" + server.url(), "compact", std::to_string(now)}, 30s, options);
   BOOST_REQUIRE_MESSAGE(done.status == 0, done.err);
-  std::promise<store_event> told;
   one->watch("/w", 1, [&](store_event event) { told.set_value(std::move(event)); });
   const store_event event = told.get_future().get();
   BOOST_TEST(event.lost);

@@ -113,12 +113,12 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_an_answer_and_with_room_it_works_again) {
 /// Who watches from before what is kept is told that something is missing.
 BOOST_AUTO_TEST_CASE(a_history_that_is_gone_ends_a_watch) {
   const folder place;
+  std::promise<store_event> told; // outlives the store
   sqlite_store one(place.file());
   BOOST_TEST(set_now(one, "/first", "1", 0).ok());
   for (std::int64_t i = 0; i < kept_commits + 5; ++i)
     one.commit({{"/n", std::to_string(i), std::nullopt, 0, false}}, nullptr);
   BOOST_TEST(get_now(one, "/n").ok());
-  std::promise<store_event> told;
   one.watch("/first", 0, [&](store_event event) { told.set_value(std::move(event)); });
   const auto event = told.get_future().get();
   BOOST_TEST(event.lost);
@@ -128,8 +128,8 @@ BOOST_AUTO_TEST_CASE(a_history_that_is_gone_ends_a_watch) {
 /// A watch of a quiet prefix is not lost by what happens elsewhere.
 BOOST_AUTO_TEST_CASE(a_quiet_watch_lives_on) {
   const folder place;
+  std::promise<store_event> told; // outlives the store
   sqlite_store one(place.file());
-  std::promise<store_event> told;
   one.watch("/quiet", 0, [&](store_event event) { told.set_value(std::move(event)); });
   for (std::int64_t i = 0; i < kept_commits + 5; ++i)
     BOOST_REQUIRE(set_now(one, "/n" + std::to_string(i), "1", 0).ok());

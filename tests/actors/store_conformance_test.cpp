@@ -63,7 +63,7 @@ void check_conflict(const store_answer& answer) {
   BOOST_TEST((answer.outcome == store_outcome::conflict), to_string(answer.outcome) << ": " << answer.why);
 }
 
-/// Collects what a watch tells.
+/// Collects what a watch tells. It must outlive the store, which may tell it until it closes.
 class witness {
 public:
   store_watcher watcher() {
@@ -241,10 +241,10 @@ void what_is_acknowledged_is_seen_from_anywhere(const store_under_test& engine) 
 /// Two writers, several watchers that begin at different moments: each tells every commit, once and in order.
 void a_watch_misses_and_repeats_nothing(const store_under_test& engine) {
   constexpr int count = 150;
+  witness early, late;
   const auto one = engine.open(), other = engine.open();
   check_ok(put_now(*one, "/w/before", "0"));
   const auto start = list_now(*one, {"/w/", 0, false, {}}).revision;
-  witness early, late;
   one->watch("/w/", start, early.watcher());
   const auto write = [&](store& to, const std::string& name) {
     for (int i = 0; i < count; ++i) {
@@ -286,16 +286,15 @@ void a_watch_misses_and_repeats_nothing(const store_under_test& engine) {
 
 /// A history has an end; who is behind it must be told, not left without news.
 void a_watch_from_too_long_ago_says_so(const store_under_test& engine) {
+  witness who, beginning;
   const auto one = engine.open();
   check_ok(put_now(*one, "/old", "1"));
   const auto start = get_now(*one, "/old").revision;
-  witness who;
   one->watch("/old", start, who.watcher());
   check_ok(put_now(*one, "/old", "2"));
   const auto events = who.wait_for(1);
   BOOST_TEST(events.at(0).changes.at(0).value.value_or("") == "2");
   // Something from before the store's own first revision that it keeps is either told or `lost`; never silence.
-  witness beginning;
   one->watch("/old", 0, beginning.watcher());
   BOOST_TEST(!beginning.wait_for(1).empty());
 }
@@ -304,6 +303,7 @@ void a_watch_from_too_long_ago_says_so(const store_under_test& engine) {
 // -----------------------------------------------------------------------------------------------------------------
 
 void a_lease_that_runs_out_takes_its_keys(const store_under_test& engine) {
+  witness who;
   const auto one = engine.open();
   const auto grant = [&](std::chrono::milliseconds span) {
     const auto got = wait_for([&](store_handler then) { one->grant(span, std::move(then)); });
@@ -319,7 +319,6 @@ void a_lease_that_runs_out_takes_its_keys(const store_under_test& engine) {
   const auto both = get_now(*one, "/l/both");
   BOOST_TEST(both.entries.at(0).lease == short_lease);
   check_ok(set_now(*one, "/l/both", "2", both.entries.at(0).revision, long_lease)); // it belongs to another one now
-  witness who;
   one->watch("/l/", get_now(*one, "/l/both").revision, who.watcher());
   const auto events = who.wait_for(1);
   BOOST_REQUIRE(events.at(0).changes.size() == 1U);
@@ -335,8 +334,8 @@ void a_lease_that_runs_out_takes_its_keys(const store_under_test& engine) {
 
 /// Kept alive by one, it does not run out for another one either.
 void a_lease_that_is_kept_alive_stays(const store_under_test& engine) {
-  const auto one = engine.open(), other = engine.open();
   witness who;
+  const auto one = engine.open(), other = engine.open();
   other->watch("/k", 0, who.watcher());
   const auto got = wait_for([&](store_handler then) { one->grant(std::chrono::seconds(2), std::move(then)); });
   check_ok(set_now(*one, "/k", "1", 0, got.lease));
