@@ -1,9 +1,10 @@
 // A load generator that costs next to nothing, for what pgbench cannot do cheaply: closed-loop queries of fixed bytes,
 // logins, and crowds of idle connections.
-//   bench_load query   PORT USER DATABASE PASSWORD CONNECTIONS SECONDS simple|extended|prepared
-//   bench_load connect PORT USER DATABASE PASSWORD THREADS SECONDS plain|tls
+//   bench_load query   PORT USER DATABASE PASSWORD CONNECTIONS SECONDS simple|extended|prepared [QUERIES]
+//   bench_load connect PORT USER DATABASE PASSWORD THREADS SECONDS plain|tls [LOGINS]
 //   bench_load idle    PORT USER DATABASE PASSWORD CONNECTIONS plain|tls
-// Each prints one line of JSON; `idle` then holds its connections until its standard input ends.
+// Each prints one line of JSON; `idle` then holds its connections until its standard input ends. With QUERIES or LOGINS
+// it ends after so many, for whoever counts what one costs.
 #include "protocol/frame.hpp"
 #include "tools/benchmark/login.hpp"
 
@@ -111,13 +112,22 @@ void send_query(querier& who, const bytes& what, clock_type::time_point now) {
     benchmark::die("send");
 }
 
-int run_queries(const benchmark::account& who, std::size_t connections, double seconds, std::string_view kind) {
+/// A % in the database's name becomes the number of the connection.
+benchmark::account numbered(benchmark::account who, std::size_t number) {
+  if (const std::size_t at = who.database.find('%'); at != std::string::npos)
+    who.database.replace(at, 1, std::to_string(number));
+  return who;
+}
+
+int run_queries(const benchmark::account& who, std::size_t connections, double seconds, std::string_view kind,
+                std::uint64_t at_most) {
   const workload work = make_workload(kind);
   std::vector<querier> all(connections);
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
   for (querier& one : all) {
     benchmark::session made;
-    if (!made.log_in(who)) benchmark::die("login: " + made.why());
+    if (!made.log_in(numbered(who, static_cast<std::size_t>(&one - all.data()))))
+      benchmark::die("login: " + made.why());
     one.fd = made.release();
     if (!work.before.empty()) {
       send_query(one, work.before, {});
@@ -132,14 +142,14 @@ int run_queries(const benchmark::account& who, std::size_t connections, double s
     benchmark::watch(epoll, one.fd, &one);
   }
   latencies times;
-  std::uint64_t queries = 0;
+  std::uint64_t queries = 0, begun = connections;
   const auto start = clock_type::now();
   const auto end = start + std::chrono::duration_cast<clock_type::duration>(std::chrono::duration<double>(seconds));
   for (querier& one : all)
     send_query(one, work.each, start);
   std::vector<epoll_event> events(256);
   auto now = start;
-  while (now < end) {
+  while (now < end && queries < at_most) {
     const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 100);
     now = clock_type::now();
     for (int i = 0; i < count; ++i) {
@@ -152,7 +162,7 @@ int run_queries(const benchmark::account& who, std::size_t connections, double s
       if (take_ready(one.in) == 0) continue;
       ++queries;
       times.add(static_cast<std::uint64_t>(std::chrono::nanoseconds(now - one.sent).count()));
-      send_query(one, work.each, now);
+      if (begun++ < at_most) send_query(one, work.each, now);
     }
   }
   const double spent = std::chrono::duration<double>(now - start).count();
@@ -164,15 +174,15 @@ int run_queries(const benchmark::account& who, std::size_t connections, double s
 
 // -- logins and crowds
 
-int run_logins(const benchmark::account& who, std::size_t threads, double seconds) {
-  std::atomic<std::uint64_t> done{0}, failed{0};
+int run_logins(const benchmark::account& who, std::size_t threads, double seconds, std::uint64_t at_most) {
+  std::atomic<std::uint64_t> begun{0}, done{0}, failed{0};
   const auto end =
       clock_type::now() + std::chrono::duration_cast<clock_type::duration>(std::chrono::duration<double>(seconds));
   const auto start = clock_type::now();
   std::vector<std::jthread> crowd;
   for (std::size_t i = 0; i < threads; ++i)
     crowd.emplace_back([&] {
-      while (clock_type::now() < end) {
+      while (clock_type::now() < end && begun++ < at_most) {
         benchmark::session one;
         if (one.log_in(who)) {
           one.leave();
@@ -211,8 +221,9 @@ int hold_idle(const benchmark::account& who, std::size_t connections) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  const bool queries = arguments.size() == 8 && arguments[0] == "query";
-  const bool logins = arguments.size() == 8 && arguments[0] == "connect";
+  const bool counted = arguments.size() == 8 || arguments.size() == 9;
+  const bool queries = counted && arguments[0] == "query";
+  const bool logins = counted && arguments[0] == "connect";
   const bool idle = arguments.size() == 7 && arguments[0] == "idle";
   if (!queries && !logins && !idle) {
     std::fprintf(stderr, "usage: bench_load query|connect|idle PORT USER DATABASE PASSWORD COUNT ...\n");
@@ -223,9 +234,10 @@ int main(int argc, char** argv) {
   who.user = arguments[2];
   who.database = arguments[3];
   who.password = arguments[4];
-  who.tls = !queries && arguments.back() == "tls";
+  who.tls = !queries && arguments[idle ? 6 : 7] == "tls";
   const auto count = static_cast<std::size_t>(std::stoul(arguments[5]));
   if (idle) return hold_idle(who, count);
   const double seconds = std::stod(arguments[6]);
-  return queries ? run_queries(who, count, seconds, arguments[7]) : run_logins(who, count, seconds);
+  const std::uint64_t at_most = arguments.size() == 9 ? std::stoull(arguments[8]) : ~std::uint64_t{0};
+  return queries ? run_queries(who, count, seconds, arguments[7], at_most) : run_logins(who, count, seconds, at_most);
 }

@@ -12,13 +12,22 @@ user, database, password = "bench", "bench", "bench"
 class Setup:
     """One experiment's wishes, the same for every pooler."""
 
-    def __init__(self, folder, server_port, *, pool_size=20, auth="trust", tls=False, reactors=1, databases=1,
-                 core=None):
+    def __init__(self, folder, server_port, *, pool_size=20, auth="trust", tls=False, server_tls=False, reactors=1,
+                 databases=1, core=None):
         self.folder, self.server_port, self.pool_size, self.auth = folder, server_port, pool_size, auth
+        self.server_tls = server_tls
         self.tls, self.reactors, self.databases, self.core = tls, reactors, databases, core
 
     def database_names(self):
         return [database] if self.databases == 1 else [f"bench{i}" for i in range(self.databases)]
+
+    def load_database(self):
+        """What bench_load is told: % becomes the number of the connection."""
+        return database if self.databases == 1 else "bench%"
+
+
+def server_mode(setup):
+    return "require" if setup.server_tls else "disable"
 
 
 def pg_edge_toml(setup, port):
@@ -31,7 +40,7 @@ def pg_edge_toml(setup, port):
                   f'client_tls_key_file = "{setup.folder}/server.key"']
     for name in setup.database_names():
         lines += [f"[databases.{name}]", 'host = "127.0.0.1"', f"port = {setup.server_port}",
-                  f'dbname = "{database}"', 'server_tls_sslmode = "disable"']
+                  f'dbname = "{database}"', f'server_tls_sslmode = "{server_mode(setup)}"']
     lines += [f"[users.{user}]", f'password = "{password}"']
     return "\n".join(lines) + "\n"
 
@@ -44,7 +53,8 @@ def pgbouncer_ini(setup, port):
               "pool_mode = transaction", "max_client_conn = 100000", f"default_pool_size = {setup.pool_size}",
               f"auth_type = {setup.auth}", f"auth_file = {setup.folder}/userlist.txt", "log_connections = 0",
               "log_disconnections = 0", "ignore_startup_parameters = extra_float_digits", "listen_backlog = 4096",
-              "max_prepared_statements = 200" if newer_pgbouncer() else "", "server_tls_sslmode = disable"]
+              "max_prepared_statements = 200" if newer_pgbouncer() else "",
+              f"server_tls_sslmode = {server_mode(setup)}"]
     if setup.tls:
         lines += ["client_tls_sslmode = allow", f"client_tls_cert_file = {setup.folder}/server.crt",
                   f"client_tls_key_file = {setup.folder}/server.key"]
@@ -83,13 +93,15 @@ class Pooler:
         self.name, self.version, self.make_config = name, version, make_config
         self.suffix, self.command = suffix, command
 
-    def start(self, setup):
+    def start(self, setup, under=()):
+        """`under`: a command that runs the pooler's, as valgrind does."""
         port = free_port()
         config = setup.folder / f"{self.name}.{self.suffix}"
         config.write_text(self.make_config(setup, port))
         (setup.folder / "userlist.txt").write_text(f'"{user}" "{password}"\n')
         log = open(setup.folder / f"{self.name}.log", "ab")
-        return Server(["prlimit", "--nofile=20000:20000", "--"] + self.command + [str(config)], log, port, setup.core)
+        return Server(["prlimit", "--nofile=20000:20000", "--", *under, *self.command, str(config)], log, port,
+                      setup.core)
 
 
 class Direct:

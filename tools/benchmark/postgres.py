@@ -22,7 +22,8 @@ class Postgres:
         with open(data / "postgresql.conf", "a", encoding="utf-8") as conf:
             conf.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n"
                        f"max_connections = {connections}\nshared_buffers = 256MB\nfsync = off\n"
-                       "synchronous_commit = off\nautovacuum = off\nmax_wal_size = 4GB\n")
+                       "synchronous_commit = off\nautovacuum = off\nmax_wal_size = 4GB\n"
+                       f"ssl = on\nssl_cert_file = '{folder}/server.crt'\nssl_key_file = '{folder}/server.key'\n")
         log = open(folder / "postgres.log", "ab")
         self.server = Server([str(tools / "postgres"), "-D", str(data)], log, self.port)
         self.psql("postgres", f"CREATE ROLE {user} SUPERUSER LOGIN PASSWORD '{user}'")

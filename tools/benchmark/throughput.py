@@ -28,7 +28,7 @@ def able(pooler, workload):
 
 def measure(chosen, folder, rivals, postgres, workload):
     setup = Setup(folder, postgres.port, pool_size=workload.pool_size, auth=workload.auth, tls=workload.tls,
-                  reactors=chosen.reactors)
+                  server_tls=workload.server_tls, reactors=chosen.reactors)
     measured = {}
     with ExitStack() as running:
         started = [(one.name, running.enter_context(one.start(setup))) for one in rivals if able(one, workload)]

@@ -21,7 +21,7 @@ select_1 = "SELECT 1;\n"
 @dataclass
 class Workload:
     name: str
-    kind: str = "pgbench"  # or "copy_out", "copy_in", "tenants"
+    kind: str = "pgbench"  # or "copy_out", "copy_in"
     options: tuple = ()    # of pgbench
     script: str = ""       # of pgbench, instead of a built-in one
     clients: int = 16
@@ -29,6 +29,7 @@ class Workload:
     queries: int = 1       # statements in one transaction of the script
     prepared: bool = False # by protocol: pgbouncer pools those from 1.21 on
     tls: bool = False
+    server_tls: bool = False
     auth: str = "trust"
 
 
@@ -44,11 +45,15 @@ workloads = [
     Workload("SELECT 1 extended", script=select_1, options=("-M", "extended")),
     Workload("SELECT 1 prepared", script=select_1, options=("-M", "prepared"), prepared=True),
     Workload("SELECT 1 TLS", script=select_1, tls=True),
+    Workload("SELECT 1 TLS both sides", script=select_1, tls=True, server_tls=True),
     Workload("pipelines of 10", script=pipeline_sql, options=("-M", "extended"), queries=10),
     Workload("10 MB results", script=large_sql, clients=4, pool_size=10),
     Workload("COPY out", kind="copy_out", clients=4, pool_size=10),
     Workload("COPY in", kind="copy_in", clients=4, pool_size=10),
     Workload("connect, SELECT 1, leave", script=select_1, options=("-C",)),
+    Workload("connect, SELECT 1, leave with SCRAM", script=select_1, options=("-C",), auth="scram-sha-256"),
+    Workload("connect, SELECT 1, leave with SCRAM over TLS", script=select_1, options=("-C",), auth="scram-sha-256",
+             tls=True),
 ]
 
 
@@ -149,9 +154,9 @@ def system_calls_each(workload, pooler, seconds=2):
     return None if calls is None else calls / (count / spent * seconds)
 
 
-def load_generator(build, mode, port, count, *rest):
+def load_generator(build, mode, port, count, *rest, name=database):
     """bench_load's figures."""
-    done = subprocess.run([f"{build}/bench_load", mode, str(port), user, database, password, str(count),
+    done = subprocess.run([f"{build}/bench_load", mode, str(port), user, name, password, str(count),
                            *map(str, rest)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"bench_load {mode}: {done.stderr[-500:]}")
