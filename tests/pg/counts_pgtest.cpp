@@ -52,7 +52,9 @@ struct counted_node {
   pq console;
 
   counted_node()
-      : process(simple_toml("reactors = 1\npool_mode = transaction\nadmin_users = trust_user\n"), options()),
+      : process(simple_toml("reactors = 1\npool_mode = \"transaction\"\nadmin_users = \"trust_user\"\n"
+                            "server_tls_sslmode = \"disable\"\n"),
+                options()),
         console(process.conninfo("trust_user", "pgbouncer")) {}
 
   pg_edge_options options() const {
