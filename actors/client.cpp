@@ -93,11 +93,13 @@ caf::behavior client::make_behavior() {
   };
 }
 
-/// The message of every transaction.
-bool client::take(const std::type_info& type, const void* message) {
-  if (type != typeid(granted)) return false;
-  take_grant(*static_cast<const granted*>(message));
-  return true;
+void client::grant(granted what) {
+  granted_ = std::move(what);
+  home().prompt(*this);
+}
+
+void client::on_prompt() {
+  if (const granted message = std::move(granted_); message.server) take_grant(message);
 }
 
 void client::on_exit() {
@@ -111,6 +113,7 @@ void client::on_exit() {
   close_socket();
   server_ = nullptr;
   server_ref_ = nullptr;
+  granted_ = {};
   if (counted_) node_.clients.fetch_sub(1, std::memory_order_relaxed);
   counted_ = false;
   share_ref_ = nullptr;
@@ -225,7 +228,7 @@ void client::leave(std::string_view why) {
   login_is_over();
   if (key_.process_id != 0) node_.cancels.remove(key_);
   key_ = {};
-  if (open()) socket_.shutdown_write();
+  if (open() && !said_goodbye_) socket_.shutdown_write(); // who said goodbye waits for nothing but the end
   const bool waits = step_ == client_step::waiting;
   const bool joins = step_ == client_step::joining && !share_ref_;
   if (server_ != nullptr) let_server_go(said_goodbye_);

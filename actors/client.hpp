@@ -65,7 +65,7 @@ public:
   caf::behavior make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "client"; }
-  bool take(const std::type_info& type, const void* message) override;
+  void on_prompt() override;
 
   // -- for the server it is linked to
   // ------------------------------------------------------------------------------------
@@ -89,6 +89,8 @@ public:
   // -- for its share, on the same reactor
   // ----------------------------------------------------------------------------------
 
+  /// Its answer to check_out(), acted on when this turn's events have been delivered.
+  void grant(granted what);
   std::uint64_t number() const { return session_.id; }
   std::string describe() const override { return "id " + std::to_string(session_.id) + ", " + user_ + "@" + database_; }
   client_step step() const { return step_; }
@@ -198,10 +200,12 @@ private:
 
   // client_relay.cpp
   std::size_t relay(protocol::bytes_view in);
+  bool relay_once(protocol::bytes_view in, std::size_t& used);
   std::size_t read_console(protocol::bytes_view in);
   void take_console_reply(const console_reply& message);
   void check_out_server(bool again = false);
   void take_grant(const granted& message);
+  void take_server(class server& given);
   void take_refusal(const check_out_refused& message);
   void out_of_queue();
   void unlink_server();
@@ -261,6 +265,7 @@ private:
   std::shared_ptr<const config::pool_settings> limits_; // resolved for this client's user
   class server* server_ = nullptr;
   caf::strong_actor_ptr server_ref_;
+  granted granted_;  // until on_prompt()
   client_seat seat_; // while it counts in the limits of its user, database and tenant
   std::string user_, database_;
   socket_address peer_;
@@ -274,6 +279,7 @@ private:
   client_counts meter_;
   client_step step_ = client_step::starting;
   bool query_running_ = false;
+  bool relaying_ = false;    // within relay(), which uses what is there by itself
   bool unconfirmed_ = false; // it logged in while no server was there to say what its session begins with
   bool cancelled_waiting_ = false;
   bool blocked_on_server_ = false; // the next message waits until the server owes nothing

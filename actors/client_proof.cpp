@@ -1,6 +1,8 @@
 // How a client proves who it is: which method holds for it, the exchange, and where it goes afterwards.
 #include "actors/client_login_state.hpp"
 #include "actors/random.hpp"
+#include "actors/share.hpp"
+#include "actors/share_directory.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/password.hpp"
 
@@ -49,7 +51,7 @@ void client::begin_exchange(bool known, std::vector<std::string> secrets) {
   const protocol::auth_method method = method_for(login_->method, stored, *login_->tenant);
   if (method == protocol::auth_method::trust && !known && login_->method != config::auth_type::any)
     return fail(password_refusal(), "no such user");
-  login_->salt = random_bytes(protocol::md5_salt_size);
+  if (method != protocol::auth_method::trust) login_->salt = random_bytes(protocol::md5_salt_size);
   make_auth(std::move(secrets), method);
   auth_step(login_->auth->begin());
 }
@@ -61,9 +63,12 @@ void client::make_auth(std::vector<std::string> secrets, protocol::auth_method m
   const protocol::bytes& nonce =
       settings.mock_authentication_nonce.empty() ? node_.secret : settings.mock_authentication_nonce;
   login_->proof = method;
+  // Where nothing is proved nothing is drawn by lot or hashed: that would be most of what such a login costs.
+  const bool proves = method != protocol::auth_method::trust;
   login_->auth = std::make_unique<protocol::client_auth>(
-      protocol::client_auth::identity{user, std::move(secrets), method, settings.scram_iterations}, random_nonce(),
-      login_->salt, protocol::salt_secret(nonce, tenant), socket_.channel_end_point());
+      protocol::client_auth::identity{user, std::move(secrets), method, settings.scram_iterations},
+      proves ? random_nonce() : protocol::bytes(), login_->salt,
+      proves ? protocol::salt_secret(nonce, tenant) : protocol::bytes(), socket_.channel_end_point());
 }
 
 /// The keys that a proof has revealed log in to servers that have the same verifier. Those of an old password are of no
@@ -202,8 +207,11 @@ void client::authenticated() {
     return fail(protocol::error_code::database_disabled, {route->database_name});
   if (!take_session() || !read_parameters() || !take_seat(*route)) return;
   set_step(client_step::joining);
+  std::string server_user = route->server_user(user_);
+  class share* here = share_directory::here().find(route->tenant->name, route->database_name, server_user);
+  if (here != nullptr && here->join_directly()) return join({caf::actor_cast<caf::actor>(here), &home(), here->pool()});
   send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route->tenant->name, route->database_name, user_,
-                                route->server_user(user_)});
+                                std::move(server_user)});
 }
 
 } // namespace pg_edge::actors

@@ -14,6 +14,24 @@ bool client::keeps_server() const {
 
 std::size_t client::relay(protocol::bytes_view in) {
   if (!within_memory()) return in.size();
+  std::size_t used = 0;
+  relaying_ = true;
+  if (step_ == client_step::idle && protocol::begins_with_query(session_, in)) {
+    last_active_ = home().now();
+    check_out_server();
+    if (step_ != client_step::active) {
+      relaying_ = false;
+      return 0;
+    }
+  }
+  while (relay_once(in.substr(used), used)) {
+  }
+  relaying_ = false;
+  return used;
+}
+
+/// Adds what it has used; true: a server was needed and was there at once.
+bool client::relay_once(protocol::bytes_view in, std::size_t& used) {
   auto& [to_server, to_client] = gathers();
   const bool linked = step_ == client_step::active;
   const protocol::client_step result =
@@ -26,12 +44,13 @@ std::size_t client::relay(protocol::bytes_view in) {
   }
   to_server.clear();
   write(to_client);
+  used += result.consumed;
   switch (result.verdict) {
   case protocol::client_verdict::more:
     break;
   case protocol::client_verdict::need_server:
     check_out_server();
-    break;
+    return step_ == client_step::active;
   case protocol::client_verdict::wait:
     blocked_on_server_ = true;
     break;
@@ -43,7 +62,7 @@ std::size_t client::relay(protocol::bytes_view in) {
     fail(result.why.response(), result.why.text());
     break;
   }
-  return result.consumed;
+  return false;
 }
 
 void client::note_query_began() {
@@ -60,7 +79,9 @@ void client::check_out_server(bool again) {
   set_step(client_step::waiting);
   if (!again) wait_began_ = home().now();
   ++epoch_;
-  send(share_ref_, check_out{self_ptr(), epoch_, replication_, wait_began_});
+  const bool at_once = !again && login_ == nullptr && !replication_;
+  if (class server* given = at_once ? share_->hand_out_now(*this) : nullptr) return take_server(*given);
+  share_->check_out({self_ptr(), epoch_, replication_, wait_began_});
 }
 
 void client::take_grant(const granted& message) {
@@ -69,9 +90,13 @@ void client::take_grant(const granted& message) {
     given->release(false); // it came too late: nobody has used it
     return out_of_queue();
   }
-  if (!given->link(*this)) return check_out_server(true); // lost on the way
-  server_ = given;
-  server_ref_ = message.server;
+  take_server(*given);
+}
+
+void client::take_server(class server& given) {
+  if (!given.link(*this)) return check_out_server(true); // lost on the way
+  server_ = &given;
+  server_ref_ = caf::actor_cast<caf::strong_actor_ptr>(&given);
   link_began_ = home().now();
   session_.statements_only = limits_->mode == config::pool_mode::statement && !replication_;
   share_->counts().wait_time += microseconds(link_began_ - wait_began_);
@@ -86,6 +111,7 @@ void client::server_prepared() {
   set_step(client_step::active);
   if (login_ != nullptr) return learned();
   if (unconfirmed_) confirm_values();
+  if (relaying_) return;
   use_input();
   read_later();
 }

@@ -23,8 +23,11 @@ connection::connection(caf::actor_config& config, reactor& home, actor_kind kind
 // -- writing
 // -------------------------------------------------------------------------------------------------------------
 
-void connection::write(protocol::gather& what) {
-  if (what.empty()) return;
+void connection::write_pieces(protocol::gather& what) {
+  if (what.pieces() == 1) {
+    write(what.at(0));
+    return what.clear();
+  }
   bytes_out_ += what.size();
   if (!open() || broken_) {
     what.clear();

@@ -24,7 +24,9 @@ public:
   /// Something could not be sent yet: whoever feeds this connection should stop.
   bool output_blocked() const { return !out_.empty(); }
   /// Sends the pieces, keeps what the socket does not take, and leaves `what` empty.
-  void write(protocol::gather& what);
+  void write(protocol::gather& what) {
+    if (!what.empty()) write_pieces(what);
+  }
   void write(protocol::bytes_view what);
 
   /// Bytes it keeps because they could not be used or sent yet.
@@ -60,6 +62,8 @@ protected:
   virtual void on_lost(std::string why) = 0;
 
   bool open() const { return static_cast<bool>(socket_); }
+  /// Open, and nothing that was read or written said otherwise.
+  bool watched_well() const { return open() && watched_ && !broken_ && !hangup_; }
   bool watch();
   void unwatch();
   void close_socket();
@@ -92,6 +96,7 @@ private:
   static constexpr std::size_t bytes_per_turn = reactor::scratch_size;
   static constexpr std::size_t kept_capacity = 4096;
 
+  void write_pieces(protocol::gather& what);
   void pump();
   bool read_scratch();
   bool read_behind();

@@ -3,12 +3,16 @@
 #include "actors/client.hpp"
 #include "actors/log.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -130,6 +134,7 @@ listener::listener(caf::actor_config& config, reactor& home, node_context& node,
       pause_(timer::calling<&listener::go_on>(*this)) {}
 
 caf::behavior listener::make_behavior() {
+  prepare_accepts();
   go_on();
   return {[this](const close_server&) { quit(); }};
 }
@@ -169,24 +174,44 @@ void listener::on_exit() {
   socket_.reset();
 }
 
+/// What a connection inherits from the socket that accepts it need not be set once for each. Those that the kernel has
+/// made before have inherited what was there then.
+void listener::prepare_accepts() {
+  auto settings = node_.settings();
+  if (settings == prepared_for_) return;
+  prepared_for_ = std::move(settings);
+  if (!socket_->tcp()) return;
+  set_options(socket_->fd());
+  set_each_ = true;
+}
+
+void listener::set_options(int fd) const {
+  const config::settings& now = *prepared_for_->values;
+  const keepalive_options& own = socket_->keepalive_of_kernel();
+  using std::chrono::duration_cast;
+  const auto or_own = [](auto wanted, auto kernels) { return wanted > decltype(wanted){} ? wanted : kernels; };
+  set_no_delay(fd);
+  set_keepalive(fd, {now.tcp_keepalive, or_own(duration_cast<std::chrono::seconds>(now.tcp_keepidle), own.idle),
+                     or_own(duration_cast<std::chrono::seconds>(now.tcp_keepintvl), own.interval),
+                     or_own(now.tcp_keepcnt, own.count), std::chrono::milliseconds{0}});
+  const auto timeout = duration_cast<std::chrono::milliseconds>(now.tcp_user_timeout).count();
+  const int bounded = static_cast<int>(std::clamp<std::int64_t>(timeout, 0, std::numeric_limits<int>::max()));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &bounded, sizeof bounded);
+}
+
 void listener::on_io(std::uint32_t) {
+  prepare_accepts();
   for (int i = 0; i < accepts_per_turn; ++i) {
-    const int fd = ::accept4(socket_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    std::optional<socket_address> peer;
+    const int fd = accept_from(socket_->fd(), peer);
     if (fd < 0) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK) set_each_ = false; // the backlog of before is empty
       if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ECONNABORTED || errno == EINTR) return;
       // No descriptor or no memory: the connection stays in the backlog, and asking again at once would only spin.
       return pause(reason());
     }
     const bool last = node_.descriptors.accepts > 0 && fd >= node_.descriptors.accepts;
-    const auto peer = peer_address(fd);
-    if (peer && peer->port != 0) {
-      const auto settings = node_.settings()->values;
-      using std::chrono::duration_cast;
-      set_no_delay(fd);
-      set_keepalive(fd, {settings->tcp_keepalive, duration_cast<std::chrono::seconds>(settings->tcp_keepidle),
-                         duration_cast<std::chrono::seconds>(settings->tcp_keepintvl), settings->tcp_keepcnt,
-                         duration_cast<std::chrono::milliseconds>(settings->tcp_user_timeout)});
-    }
+    if (set_each_ && socket_->tcp()) set_options(fd);
     spawn_pinned<client>(home(), node_, stream(fd), peer.value_or(socket_address{"unix", 0}), door_);
     if (last) return pause("the rest of the descriptors is for connections to Postgres");
   }

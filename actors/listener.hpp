@@ -6,6 +6,7 @@
 #include "actors/messages.hpp"
 #include "actors/node_context.hpp"
 #include "actors/pinned_actor.hpp"
+#include "actors/stream.hpp"
 
 #include <atomic>
 #include <memory>
@@ -29,6 +30,9 @@ public:
   listening_socket& operator=(const listening_socket&) = delete;
 
   int fd() const { return fd_; }
+  bool tcp() const { return file_.empty(); }
+  /// What a new socket has, for when a setting is taken back.
+  const keepalive_options& keepalive_of_kernel() const { return kernels_; }
   const std::string& name() const { return name_; }
   const std::string& file() const { return file_; }
   bool passed() const { return passed_; }
@@ -37,13 +41,14 @@ public:
 
 private:
   listening_socket(int fd, std::string name, std::string file)
-      : fd_(fd), name_(std::move(name)), file_(std::move(file)) {}
+      : fd_(fd), name_(std::move(name)), file_(std::move(file)), kernels_(read_keepalive(fd)) {}
 
   int fd_;
   std::string name_;
   std::string file_;
   bool passed_ = false;
   std::atomic<bool> file_kept_{false};
+  keepalive_options kernels_;
 };
 
 class listener final : public pinned_actor, public io_handler {
@@ -60,12 +65,16 @@ public:
 
 private:
   void go_on();
+  void prepare_accepts();
+  void set_options(int fd) const;
   void pause(std::string_view why);
 
   node_context& node_;
   std::shared_ptr<listening_socket> socket_;
   std::string door_;
   timer pause_;
+  std::shared_ptr<const node_settings> prepared_for_;
+  bool set_each_ = false; // connections may be in the backlog that came before the present settings
   bool watched_ = false;
   bool paused_ = false;
 };

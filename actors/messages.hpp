@@ -290,7 +290,9 @@ struct pam_answer {
 // -- client
 // ---------------------------------------------------------------------------------------------------------------
 
-/// From the share: the server is yours until you give it back. `epoch` is that of your check_out.
+/// From the share: the server is yours until you give it back. `epoch` is that of your check_out. With check_out and a
+/// server's check-in one of the three decisions of every transaction: they never leave their reactor, and are handed
+/// over without a mailbox (reactor::prompt).
 struct granted {
   caf::strong_actor_ptr server;
   std::uint32_t epoch = 0;
@@ -371,7 +373,7 @@ struct learned_welcome {
   protocol::parameter_values_ptr values;
   protocol::startup_profile_ptr profile;
 };
-/// A client wants a server: told `granted` or `check_out_refused`.
+/// A client wants a server: told `granted` or `check_out_refused`. Handed over like `granted`.
 struct check_out {
   caf::strong_actor_ptr client;
   std::uint32_t epoch = 0;
@@ -382,10 +384,6 @@ struct check_out {
 struct abandon {
   caf::strong_actor_ptr client;
   std::uint32_t epoch = 0;
-};
-/// A server is free again, and clean.
-struct check_in {
-  caf::strong_actor_ptr server;
 };
 /// A server has logged in.
 struct server_ready {
@@ -701,7 +699,6 @@ PG_EDGE_LOCAL_MESSAGE(pam_answer)
 PG_EDGE_LOCAL_MESSAGE(lookup_user)
 PG_EDGE_LOCAL_MESSAGE(found_user)
 PG_EDGE_LOCAL_MESSAGE(doubt_user)
-PG_EDGE_LOCAL_MESSAGE(granted)
 PG_EDGE_LOCAL_MESSAGE(check_out_refused)
 PG_EDGE_LOCAL_MESSAGE(abandoned)
 PG_EDGE_LOCAL_MESSAGE(wait_notice)
@@ -719,9 +716,7 @@ PG_EDGE_LOCAL_MESSAGE(console_reply)
 PG_EDGE_LOCAL_MESSAGE(attach_client)
 PG_EDGE_LOCAL_MESSAGE(detach_client)
 PG_EDGE_LOCAL_MESSAGE(learned_welcome)
-PG_EDGE_LOCAL_MESSAGE(check_out)
 PG_EDGE_LOCAL_MESSAGE(abandon)
-PG_EDGE_LOCAL_MESSAGE(check_in)
 PG_EDGE_LOCAL_MESSAGE(server_ready)
 PG_EDGE_LOCAL_MESSAGE(server_closing)
 PG_EDGE_LOCAL_MESSAGE(server_refused)

@@ -175,6 +175,15 @@ pinned_actor::resume_result pinned_actor::handle_messages(std::size_t max_throug
   return resume_later;
 }
 
+void pinned_actor::take_prompt() noexcept {
+  try {
+    on_prompt();
+  } catch (...) {
+    auto exception = std::current_exception();
+    quit(log_exception(this, exception));
+  }
+}
+
 bool pinned_actor::take_plainly(caf::mailbox_element& message) {
   const caf::type_erased_tuple& content = message.content();
   if (!message.mid.is_async() || content.size() != 1) return false;
@@ -200,6 +209,7 @@ void pinned_actor::settle_in(reactor& here) noexcept {
 
 // The caller holds another reference.
 void pinned_actor::leave() noexcept {
+  prompted_.unlink();
   if (!resident_.linked()) return;
   resident_.unlink();
   caf::intrusive_ptr_release(ctrl());

@@ -60,6 +60,8 @@ protected:
   // transaction's messages do themselves: for those that every transaction sends. False: the behavior has it. There is
   // no sender and no answer here.
   virtual bool take(const std::type_info&, const void*) { return false; }
+  // What reactor::prompt() asked for. An exception ends the actor, as one in a message handler does.
+  virtual void on_prompt() {}
   // Called on the new home's thread after each move_home(), before any message.
   virtual void on_arrival() {}
 
@@ -67,6 +69,7 @@ private:
   friend class reactor;
   struct visitor;
 
+  void take_prompt() noexcept;
   void settle_in(reactor& here) noexcept;
   void leave() noexcept;
   bool wake_up(reactor& here);
@@ -78,6 +81,7 @@ private:
   std::atomic<reactor*> home_;
   pinned_actor* next_ready_ = nullptr;       // in the inbox or the ready list of a reactor, whichever holds it
   owned_link<pinned_actor> resident_{*this}; // while linked, the home holds a reference
+  owned_link<pinned_actor> prompted_{*this}; // while linked, the home is about to call on_prompt()
   std::uint64_t handled_ = 0;
   actor_kind kind_;
   bool running_ = false;  // within resume()

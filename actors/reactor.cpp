@@ -118,7 +118,8 @@ void reactor::loop() noexcept {
     turn();
     if (!stopping_.load(std::memory_order_acquire)) continue;
     if (give_up == clock::time_point::max()) give_up = now_ + stop_grace;
-    bool idle = first_ready_ == nullptr && !turn_tasks_.linked() && inbox_.load(std::memory_order_acquire) == nullptr;
+    bool idle = first_ready_ == nullptr && !prompts_.linked() && !turn_tasks_.linked() &&
+                inbox_.load(std::memory_order_acquire) == nullptr;
     if (idle || now_ >= give_up) break;
   }
   close_down();
@@ -213,6 +214,7 @@ bool reactor::watch_accept(int fd, io_handler& handler) noexcept {
 void reactor::unwatch(int fd, io_handler& handler) noexcept {
   epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
   handler.again_.unlink();
+  handler.due_ = false;
   if (delivering_ == &handler) delivering_ = nullptr;
   for (int i = fetched_next_; i < fetched_count_; ++i)
     if (fetched_[i].data.ptr == &handler) fetched_[i].data.ptr = nullptr;
@@ -242,6 +244,7 @@ void reactor::turn() noexcept {
   int count = fetch();
   bump(turns_, 1);
   handshakes_left_ = handshakes_per_turn;
+  mark_due(count);
   drain_inbox(nullptr);
   dispatch_again();
   dispatch_events(count);
@@ -267,7 +270,8 @@ int reactor::fetch() noexcept {
 
 // Whether the reactor may wait for events. Who queues something from now on sees the mark and wakes it.
 bool reactor::fall_asleep() noexcept {
-  if (first_ready_ != nullptr || turn_tasks_.linked() || again_.linked() || again_first_.linked()) return false;
+  if (first_ready_ != nullptr || prompts_.linked() || turn_tasks_.linked() || again_.linked() || again_first_.linked())
+    return false;
   if (stopping_.load(std::memory_order_relaxed)) return false;
   pinned_actor* empty = nullptr;
   return inbox_.compare_exchange_strong(empty, asleep_mark(), std::memory_order_acq_rel);
@@ -278,6 +282,12 @@ int reactor::sleep_milliseconds(clock::time_point from) const noexcept {
   if (!deadline) return -1;
   auto wait = std::chrono::ceil<std::chrono::milliseconds>(*deadline - from).count();
   return static_cast<int>(std::clamp<decltype(wait)>(wait, 0, INT_MAX));
+}
+
+void reactor::mark_due(int count) noexcept {
+  fetched_total_ = count;
+  for (int i = 0; i < count; ++i)
+    if (fetched_[i].data.ptr != nullptr) static_cast<io_handler*>(fetched_[i].data.ptr)->due_ = true;
 }
 
 void reactor::dispatch_again() noexcept {
@@ -304,6 +314,7 @@ void reactor::dispatch_events(int count) noexcept {
 void reactor::deliver(io_handler& handler, std::uint32_t events) noexcept {
   bump(events_, 1);
   delivering_ = &handler;
+  if (events != 0) handler.due_ = false;
   try {
     handler.on_io(events);
   } catch (...) {
@@ -327,14 +338,28 @@ void reactor::fire_timers() noexcept {
 void reactor::settle() noexcept {
   std::size_t budget = resumes_per_turn;
   do {
+    run_prompts();
     while (budget > 0) {
       pinned_actor* actor = pop_local();
       if (actor == nullptr) break;
       --budget;
       run(*actor);
+      run_prompts();
     }
     run_turn_tasks();
-  } while (budget > 0 && first_ready_ != nullptr);
+  } while (prompts_.linked() || (budget > 0 && first_ready_ != nullptr));
+}
+
+void reactor::prompt(pinned_actor& actor) noexcept {
+  if (!actor.prompted_.linked()) prompts_.push_back(actor.prompted_);
+}
+
+void reactor::run_prompts() noexcept {
+  while (prompts_.linked()) {
+    auto& link = static_cast<owned_link<pinned_actor>&>(*prompts_.next());
+    link.unlink();
+    link.owner.take_prompt();
+  }
 }
 
 void reactor::run_turn_tasks() noexcept {

@@ -31,6 +31,9 @@ public:
   // are edge triggered: read and write until EAGAIN or call again().
   virtual void on_io(std::uint32_t events) = 0;
 
+  // Whether something that the reactor knows of has not been delivered yet.
+  bool io_due() const noexcept { return due_ || again_.linked(); }
+
   // An exception left on_io (it is logged already). Close the descriptor here; the default leaves it to time-outs.
   virtual void on_broken() noexcept {}
 
@@ -41,6 +44,7 @@ protected:
 private:
   friend class reactor;
   owned_link<io_handler> again_{*this};
+  bool due_ = false; // among the events fetched for this turn
 };
 
 // Something to do once when the turn ends, however often it is asked for: write what the turn gathered.
@@ -103,6 +107,10 @@ public:
   // Any thread: queues `actor`, whose right to run (and one reference) the caller hands over.
   void post(pinned_actor& actor) noexcept;
 
+  // Runs actor.on_prompt() once in this turn, before other actors' messages: a decision between actors at home here,
+  // which needs no mailbox. On its thread only; prompts keep their order.
+  void prompt(pinned_actor& actor) noexcept;
+
   // Watches `fd`, edge triggered, for reading, writing and hang-up, once and for all. false: errno says why.
   bool watch(int fd, io_handler& handler) noexcept;
   // Watches a listening socket that several reactors share: level triggered, one reactor is woken for a connection.
@@ -120,6 +128,9 @@ public:
   void again(io_handler& handler) noexcept;
   /// The same for one that was due in this turn and did not get its turn: next time it comes before those that did.
   void again_first(io_handler& handler) noexcept;
+
+  // Everything that had happened to our descriptors when the turn began is known; io_due() says what is left of it.
+  bool saw_all_events() const noexcept { return fetched_total_ < events_per_turn; }
 
   // Counts the turns: for budgets that hold for one.
   std::uint64_t turn_number() const noexcept { return turns_.load(std::memory_order_relaxed); }
@@ -149,10 +160,12 @@ private:
   bool fall_asleep() noexcept;
   int sleep_milliseconds(clock::time_point from) const noexcept;
   void dispatch_events(int count) noexcept;
+  void mark_due(int count) noexcept;
   void dispatch_again() noexcept;
   void deliver(io_handler& handler, std::uint32_t events) noexcept;
   void fire_timers() noexcept;
   void settle() noexcept;
+  void run_prompts() noexcept;
   void run_turn_tasks() noexcept;
   void run(pinned_actor& actor) noexcept;
   bool add(int fd, io_handler* handler, std::uint32_t events) noexcept;
@@ -179,9 +192,11 @@ private:
   std::unique_ptr<epoll_event[]> fetched_;
   int fetched_count_ = 0;
   int fetched_next_ = 0;
+  int fetched_total_ = 0;
   io_handler* delivering_ = nullptr;
   pinned_actor* first_ready_ = nullptr;
   pinned_actor* last_ready_ = nullptr;
+  list_link prompts_;
   list_link turn_tasks_;
   list_link again_;
   list_link again_first_;

@@ -2,6 +2,7 @@
 
 #include "actors/client.hpp"
 #include "actors/log.hpp"
+#include "actors/share.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/messages.hpp"
 
@@ -27,6 +28,11 @@ server::server(caf::actor_config& config, reactor& home, node_context& node, poo
     : connection(config, home, actor_kind::server, stream()), node_(node), pool_(std::move(pool)),
       share_(std::move(share)), plan_(std::move(plan)) {
   session_.rules = rules;
+  use_share();
+}
+
+void server::use_share() {
+  share_here_ = static_cast<class share*>(caf::actor_cast<caf::abstract_actor*>(share_));
 }
 
 caf::behavior server::make_behavior() {
@@ -45,6 +51,7 @@ caf::behavior server::make_behavior() {
       },
       [this](const adopt_server& message) {
         share_ = message.share;
+        use_share();
         move_home(*message.home);
       },
       [this](const cancel_sent& message) {
@@ -61,6 +68,7 @@ void server::on_exit() {
   client_ = nullptr;
   client_ref_ = nullptr;
   share_ = nullptr;
+  share_here_ = nullptr;
   plan_.slot.reset();
   plan_.ticket.reset();
   address_seat_.leave();
@@ -76,11 +84,17 @@ void server::assign() {
   assigned_at_ = home().now();
 }
 
+/// A FIN that came while it rested is an event of this turn, delivered or due, unless there were too many of them or it
+/// was not watched here when they were fetched.
+bool server::surely_there() const {
+  if (!watched_well() || io_due()) return false;
+  return idle_since_ == home().now() || (home().saw_all_events() && arrived_in_turn_ != home().turn_number());
+}
+
 bool server::link(class client& to) {
   if (step_ != server_step::assigned) return false;
   // One that rested may have been closed meanwhile; its client's statement must not be the first to find out.
-  const bool rested = idle_since_ != home().now();
-  if (rested && (!look() || step_ != server_step::assigned || session_.fatal_seen)) {
+  if (!surely_there() && (!look() || step_ != server_step::assigned || session_.fatal_seen)) {
     close_gracefully("the server closed the connection while it was idle");
     return false;
   }
@@ -98,7 +112,8 @@ void server::prepare() {
 }
 
 void server::restore() {
-  const std::string sql = plan_.replication ? std::string() : client_->restoring_query(session_);
+  const bool same = plan_.replication || protocol::same_parameters(session_, client_->session());
+  const std::string sql = same ? std::string() : client_->restoring_query(session_);
   if (sql.empty()) {
     set_step(server_step::assigned);
     return client_->server_prepared();
@@ -178,6 +193,7 @@ std::size_t server::relay(protocol::bytes_view in) {
       left_alone();
     else
       return used;
+    if (used == in.size()) return used;
   }
   return in.size();
 }
@@ -271,6 +287,7 @@ void server::go_on_releasing() {
   if (output_blocked() || !session_.settled()) return close_gracefully("not settled at its client's end");
   const config::pool_settings& settings = settings_.of(*pool_);
   const bool always = after_session_ || settings.server_reset_query_always;
+  if (!always && !session_.dirt.any()) return finish_release();
   const std::optional<std::string> sql = protocol::resetting_sql(session_, settings.server_reset_query, always);
   if (!sql) return close_gracefully("its state cannot be reset");
   if (sql->empty()) return finish_release();
@@ -280,7 +297,7 @@ void server::go_on_releasing() {
 void server::finish_release() {
   set_step(server_step::idle);
   idle_since_ = home().now();
-  send(share_, check_in{self_ptr()});
+  if (share_here_ != nullptr) share_here_->check_in(*this);
 }
 
 void server::note_cancel_sent(bool sent) {
@@ -300,6 +317,7 @@ bool server::detach() {
 
 void server::on_arrival() {
   set_step(server_step::idle);
+  arrived_in_turn_ = home().turn_number();
   if (!watch()) return gone("out of descriptors while moving");
   send(share_, server_arrived{self_ptr()});
 }

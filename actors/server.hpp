@@ -91,6 +91,8 @@ public:
 
   /// The share hands it out: it waits for its client.
   void assign();
+  /// Nothing that the reactor knew of when this turn began has ended it, so it need not be looked at.
+  bool surely_there() const;
   /// The client takes it: false if the connection was lost meanwhile, as far as anybody on this machine can know.
   bool link(class client& to);
   /// Makes it fit for its client; client::server_prepared() is called when it is, perhaps before this returns.
@@ -175,6 +177,7 @@ private:
 
   // server.cpp
   std::size_t relay(protocol::bytes_view in);
+  void use_share();
   void own_query_done();
   void left_alone();
   void ask_own(std::string_view sql, server_step why);
@@ -210,6 +213,7 @@ private:
   pool_common_ptr pool_;
   present_settings settings_;
   caf::actor share_;
+  class share* share_here_ = nullptr; // the same, once it is on this reactor
   protocol::server_session session_;
   class client* client_ = nullptr;
   caf::strong_actor_ptr client_ref_; // keeps client_ alive
@@ -249,6 +253,7 @@ private:
   protocol::parameter_values_ptr initial_values_;
   clock::time_point connected_at_{}, idle_since_{}, assigned_at_{}, asked_at_{};
   std::chrono::system_clock::time_point connect_time_;
+  std::uint64_t arrived_in_turn_ = 0; // of this reactor; 0: it began here
   std::uint32_t cancels_ = 0;
   bool told_closing_ = false;
   bool after_session_ = false; // the reset query is due whatever was done

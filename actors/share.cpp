@@ -3,6 +3,7 @@
 #include "actors/client.hpp"
 #include "actors/log.hpp"
 #include "actors/meter.hpp"
+#include "actors/share_directory.hpp"
 #include "protocol/errors.hpp"
 
 #include <algorithm>
@@ -55,6 +56,7 @@ caf::behavior share::make_behavior() {
   gate_ = node_.gates.gate_of(pool_->name.tenant, pool_->name.database);
   openings_ = gate_->openings();
   on_settings();
+  share_directory::here().add(pool_->name.tenant, pool_->name.database, pool_->name.user, *this);
   return {
       [this](const abandon& message) { on_abandon(message); },
       [this](const share_order& message) { on_order(message); },
@@ -79,26 +81,18 @@ caf::behavior share::make_behavior() {
   };
 }
 
-/// The messages of every transaction.
-bool share::take(const std::type_info& type, const void* message) {
-  if (type == typeid(check_out))
-    on_check_out(*static_cast<const check_out*>(message));
-  else if (type == typeid(check_in))
-    on_check_in(*static_cast<const check_in*>(message));
-  else
-    return false;
-  return true;
-}
-
 /// A share that ends although clients and servers depend on it (an exception did that) takes them along: none of them
 /// could ever hear from it again.
 void share::on_exit() {
   if (metered_.linked()) this_meter().remove(metered_);
+  ended_ = true;
+  share_directory::here().remove(pool_->name.tenant, pool_->name.database, pool_->name.user, *this);
   home().cancel(tick_);
   on_end_clients({protocol::make_error(protocol::error_code::internal, {"the pool's share ended"}), false});
   for (const auto& [what, entry] : servers_)
     send(caf::actor_cast<caf::actor>(entry.ref), close_server{"its share ended"});
   servers_.clear();
+  checked_in_.clear();
   idle_.clear();
   waiters_.clear();
   waiting_.clear();
@@ -127,8 +121,25 @@ void share::move_state(server_entry& entry, server_state to) {
 // -- deciding
 // --------------------------------------------------------------------------------------------------------------
 
-/// Called at the end of every event: does what the permits say until they say nothing.
+/// Called at the end of every event. What it does may be the next event: a server that ends loses its client, who asks
+/// for another.
 void share::act() {
+  act_again_ = acting_;
+  if (std::exchange(acting_, true)) return;
+  do {
+    act_again_ = false;
+    try {
+      act_once();
+    } catch (...) {
+      acting_ = false;
+      throw;
+    }
+  } while (act_again_);
+  acting_ = false;
+}
+
+/// Does what the permits say until they say nothing.
+void share::act_once() {
   publish_waiting();
   obey_gate();
   if (seat_->owes()) pay_limits();
@@ -216,7 +227,7 @@ void share::grant(queue::iterator to, server& what) {
   move_state(entry, server_state::busy);
   entry.granted_to = to->who;
   what.assign();
-  anon_send(caf::actor_cast<caf::actor>(to->client), granted{entry.ref, to->epoch});
+  to->who->grant({entry.ref, to->epoch});
   waiting_.erase(to->who);
   waiters_.erase(to);
 }
@@ -299,9 +310,10 @@ void share::close(server& what, std::string why) {
 /// Lifetimes are spread over a tenth, so that servers made together do not all go at once.
 bool share::expired(const server& what) const {
   const auto lifetime = settings_.of(*pool_).server_lifetime;
-  if (lifetime.count() == 0) return false;
+  const auto age = home().now() - what.connected_at();
+  if (lifetime.count() == 0 || age < lifetime / 2) return false;
   const auto spread = lifetime / 10 * static_cast<std::int64_t>(what.number() % 10) / 10;
-  return home().now() - what.connected_at() >= lifetime - spread;
+  return age >= lifetime - spread;
 }
 
 // -- clients
@@ -312,6 +324,13 @@ void share::attach(client& who) {
   ++client_count_;
 }
 
+/// Only where there is one share, so that the steward has nothing to choose.
+bool share::join_directly() {
+  if (ended_ || client_count_ <= direct_joins_ || pool_->shares != 1) return false;
+  ++direct_joins_;
+  return true;
+}
+
 const protocol::exchange_rules* share::rules_for(const config::pool_settings& limits) const {
   const bool sharing = limits.mode != config::pool_mode::session && limits.max_prepared_statements > 0;
   return sharing ? &sharing_rules_ : &plain_rules_;
@@ -319,13 +338,35 @@ const protocol::exchange_rules* share::rules_for(const config::pool_settings& li
 
 void share::on_detach(const detach_client& message) {
   if (message.attached && client_count_ > 0) --client_count_;
+  if (message.attached && direct_joins_ > 0) {
+    --direct_joins_;
+    return;
+  }
   ++clients_left_;
   if (client_count_ == 0) unused_since_ = home().now();
   send(steward_, client_left{permits_.key().share});
   if (!tick_.armed()) arm_tick();
 }
 
-void share::on_check_out(const check_out& message) {
+/// Skips the queue where that makes no difference: nobody is in it, no permit or place is owed to somebody else, and
+/// the server is there as far as anybody on this machine can know.
+server* share::hand_out_now(const client& who) {
+  if (ended_ || acting_ || idle_.empty() || !waiters_.empty() || !lasting_error_.empty()) return nullptr;
+  if (paused_ || gate_->shut() || gate_->openings() != openings_ || seat_->owes() || !permits_.calm()) return nullptr;
+  server* const what = settings_.of(*pool_).server_round_robin ? idle_.front() : idle_.back();
+  if (what->step() != server_step::idle || !what->surely_there()) return nullptr;
+  take_idle();
+  server_entry& entry = servers_.at(what);
+  move_state(entry, server_state::busy);
+  entry.granted_to = &who;
+  what->assign();
+  seat_->note_idle(idle_.empty() ? std::nullopt : std::optional(idle_.front()->idle_since()));
+  if (!tick_.armed() || tick_is_quiet_) arm_tick();
+  return what;
+}
+
+void share::check_out(struct check_out message) {
+  if (ended_) return; // its clients are being told
   auto* who = behind<client>(message.client);
   look_at_credentials();
   if (!lasting_error_.empty() && home().now() < lasting_until_ && permits_.count(server_state::idle) == 0 &&
@@ -355,19 +396,30 @@ void share::on_abandon(const abandon& message) {
 // -- servers
 // ---------------------------------------------------------------------------------------------------------------
 
-void share::on_check_in(const check_in& message) {
-  server_entry* entry = entry_of(message.server);
-  if (entry == nullptr || entry->state != server_state::busy) return;
-  auto& what = *behind<server>(message.server);
-  if (what.step() != server_step::idle) // lost between its message and now: server_gone follows
-    return;
-  move_state(*entry, server_state::idle);
+void share::check_in(server& what) {
+  if (ended_) return; // it is being told to close
+  checked_in_.push_back(&what);
+  home().prompt(*this);
+}
+
+void share::on_prompt() {
+  if (ended_) return;
+  for (std::size_t i = 0; i < checked_in_.size(); ++i)
+    take_back(*checked_in_[i]);
+  checked_in_.clear();
+  act();
+}
+
+void share::take_back(server& what) {
+  const auto found = servers_.find(&what);
+  if (found == servers_.end() || found->second.state != server_state::busy) return;
+  if (what.step() != server_step::idle) return; // lost since: server_gone follows
+  move_state(found->second, server_state::idle);
   idle_.push_back(&what);
   if (what.reconnect_wanted)
     close(what, "reconnect");
   else if (expired(what))
     close(what, "server_lifetime");
-  act();
 }
 
 void share::on_ready(const server_ready& message) {
@@ -410,6 +462,7 @@ void share::on_gone(const server_gone& message) {
   const auto found = servers_.find(what);
   if (found == servers_.end()) return;
   std::erase(idle_, what);
+  std::erase(checked_in_, what);
   permits_.server_moved(found->second.state, server_state::none);
   if (what->process_id() != 0) logins_->note_room();
   servers_.erase(found);

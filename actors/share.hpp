@@ -2,7 +2,7 @@
 // how many servers there may be. Which of them meet is decided here, first come first served; how many permits there
 // are is decided by cluster::permit_share and the steward.
 //
-//   check_out --> queue --(permit_share says hand_out)--> granted      check_in --> idle --> the next of the queue
+//   check_out --> queue --(permit_share says hand_out)--> granted      check-in --> idle --> the next of the queue
 //                   |                                                      '--> closed, if its time is up
 //                   '--(open)--> a new server --server_ready--> idle
 #pragma once
@@ -44,11 +44,18 @@ public:
   std::string describe() const override {
     return pool_->name.user + "@" + pool_->name.database + " of " + pool_->name.tenant;
   }
-  bool take(const std::type_info& type, const void* message) override;
+  void on_prompt() override;
 
   // -- for clients and servers on the same reactor
   // -------------------------------------------------------------------------
 
+  /// A server for `who` at once, if one is free and nothing has to be thought about; else null, and check_out() is the
+  /// way.
+  class server* hand_out_now(const client& who);
+  void check_out(struct check_out message);
+  /// A server is free again, and clean. Looked at when this turn's events have been: before that, what the server has
+  /// sent behind its last answer is still its last client's.
+  void check_in(class server& what);
   share_counts& counts() { return counts_; }
   void note_time(timed what, clock::duration span) noexcept { times_.note(what, span); }
   /// An error of pg_edge's own was sent to one of its clients.
@@ -56,6 +63,10 @@ public:
     exchange_counts_.errors.note(sqlstate, protocol::error_origin::pg_edge);
   }
   void attach(client& who);
+  /// A client on this reactor comes without having asked the steward: false if it must. The steward counts it when one
+  /// that it has sent here leaves, and does not hear of that one's leaving: so it never takes the pool for empty.
+  bool join_directly();
+  const pool_common_ptr& pool() const { return pool_; }
   /// An exception ends this client: nothing may wait for it any more.
   void lose(const client& who) noexcept;
   /// What its clients may still read in this turn of the reactor.
@@ -99,10 +110,11 @@ private:
 
   // -- share_limits.cpp
   void publish_waiting();
-  bool refuse_if_too_many(const check_out& message);
+  bool refuse_if_too_many(const struct check_out& message);
 
   // -- share.cpp: deciding
   void act();
+  void act_once();
   bool hand_out();
   void grant(queue::iterator to, class server& what);
   bool try_to_open();
@@ -118,9 +130,8 @@ private:
 
   // -- share.cpp: messages
   void on_order(const share_order& message);
-  void on_check_out(const check_out& message);
   void on_abandon(const abandon& message);
-  void on_check_in(const check_in& message);
+  void take_back(class server& what);
   void on_ready(const server_ready& message);
   void on_closing(const server_closing& message);
   void on_refused(const server_refused& message);
@@ -209,7 +220,10 @@ private:
   std::uint64_t openings_ = 0;
   clock::time_point ask_again_at_{};
   std::unordered_map<class server*, server_entry> servers_;
-  std::deque<class server*> idle_; // the most recently used last
+  std::deque<class server*> idle_;        // the most recently used last
+  std::vector<class server*> checked_in_; // in this turn
+  bool acting_ = false, act_again_ = false;
+  bool ended_ = false;
   queue waiters_;
   std::uint32_t told_waiting_ = 0; // of them in pool_->waiting
   std::uint64_t budget_turn_ = 0;
@@ -218,6 +232,7 @@ private:
   std::vector<std::pair<cluster::backend_id, caf::actor>> carried_; // leave with the next report
   list_link clients_;
   std::uint32_t client_count_ = 0;
+  std::uint32_t direct_joins_ = 0;                 // of the present clients, as many as the steward does not count
   std::uint64_t clients_left_ = 0, told_left_ = 0; // ever; as of the last share_unused
   clock::time_point unused_since_{};
   clock::time_point last_wait_{}; // when somebody waited

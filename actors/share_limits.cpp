@@ -22,7 +22,7 @@ void share::publish_waiting() {
 }
 
 /// max_waiting_clients: the one that came last is refused, if it was not served at once. Returns whether it was.
-bool share::refuse_if_too_many(const check_out& message) {
+bool share::refuse_if_too_many(const struct check_out& message) {
   const auto found = waiting_.find(static_cast<client*>(caf::actor_cast<caf::abstract_actor*>(message.client)));
   if (found == waiting_.end() || found->second->epoch != message.epoch) return false;
   const client& who = *found->second->who;

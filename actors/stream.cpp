@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <utility>
@@ -192,6 +193,32 @@ io_status stream::judge(int result, std::string_view what) {
   return fail_with_text(std::move(text));
 }
 
+// -- system calls
+// -----------------------------------------------------------------------------------------------------------
+//
+// The C library's recv and send can be cancelled by pthread_cancel, which nobody here uses: in a process with threads
+// each of them takes two locked instructions for that. syscall() does not.
+
+namespace {
+
+ssize_t receive(int fd, char* out, std::size_t size) {
+  return ::syscall(SYS_recvfrom, fd, out, size, 0, nullptr, nullptr);
+}
+
+/// One piece needs no list of pieces, which the kernel would copy.
+ssize_t send_one(int fd, const iovec& piece) {
+  return ::syscall(SYS_sendto, fd, piece.iov_base, piece.iov_len, MSG_NOSIGNAL, nullptr, 0);
+}
+
+ssize_t send_many(int fd, const iovec* pieces, int count) {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces);
+  message.msg_iovlen = static_cast<std::size_t>(count);
+  return ::syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL);
+}
+
+} // namespace
+
 // -- reading
 // -----------------------------------------------------------------------------------------------------------
 
@@ -202,7 +229,7 @@ io_result stream::read(char* out, std::size_t size) {
 io_result stream::read_plain(char* out, std::size_t size) {
   ssize_t n = 0;
   do
-    n = ::recv(fd_, out, size, 0);
+    n = receive(fd_, out, size);
   while (n < 0 && errno == EINTR);
   if (n > 0) return {io_status::ok, static_cast<std::size_t>(n)};
   if (n == 0) return {io_status::closed, 0};
@@ -285,12 +312,9 @@ io_result stream::write_plain(const iovec* pieces, int count) {
   for (int i = 0; i < count; ++i)
     wanted += pieces[i].iov_len;
   if (wanted == 0) return {io_status::ok, 0};
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(pieces);
-  message.msg_iovlen = static_cast<std::size_t>(std::min(count, IOV_MAX));
   ssize_t n = 0;
   do
-    n = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    n = count == 1 ? send_one(fd_, pieces[0]) : send_many(fd_, pieces, std::min(count, IOV_MAX));
   while (n < 0 && errno == EINTR);
   if (n < 0) return {is_would_block(errno) ? io_status::would_block : fail_with_errno(), 0};
   const auto taken = static_cast<std::size_t>(n);
@@ -533,6 +557,26 @@ bool set_keepalive(int fd, const keepalive_options& options) {
          set_if_positive(fd, TCP_KEEPCNT, options.count);
 }
 
+keepalive_options read_keepalive(int fd) {
+  const auto option = [fd](int which) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, IPPROTO_TCP, which, &value, &size) == 0 ? value : 0;
+  };
+  keepalive_options found;
+  found.idle = std::chrono::seconds(option(TCP_KEEPIDLE));
+  found.interval = std::chrono::seconds(option(TCP_KEEPINTVL));
+  found.count = option(TCP_KEEPCNT);
+  return found;
+}
+
+int accept_from(int listening, std::optional<socket_address>& peer) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  const int fd = ::accept4(listening, reinterpret_cast<sockaddr*>(&storage), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd >= 0) peer = to_text(storage, size);
+  return fd;
+}
 std::optional<socket_address> peer_address(int fd) {
   return ask(::getpeername, fd);
 }

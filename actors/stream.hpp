@@ -137,6 +137,8 @@ struct keepalive_options {
   std::chrono::milliseconds user_timeout{0}; // TCP_USER_TIMEOUT; set even when keepalive is off
 };
 bool set_keepalive(int fd, const keepalive_options& options);
+/// The three that count seconds and probes; zero where the socket has none.
+keepalive_options read_keepalive(int fd);
 
 /// `host` is an address in text, or the path of a Unix socket (empty for an unnamed one), whose port is 0.
 struct socket_address {
@@ -145,6 +147,8 @@ struct socket_address {
   bool operator==(const socket_address&) const = default;
 };
 std::optional<socket_address> peer_address(int fd);
+/// accept4(), non-blocking and with close-on-exec, and who has come. -1: errno says why.
+int accept_from(int listening, std::optional<socket_address>& peer);
 std::optional<socket_address> local_address(int fd);
 
 } // namespace pg_edge::actors

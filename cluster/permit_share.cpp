@@ -1,6 +1,8 @@
 #include "cluster/permits.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 
 namespace pg_edge::cluster {
 
@@ -21,8 +23,17 @@ constexpr arrow arrows[] = {
     {idle, none},    {busy, none},    {closing, none}, {leaving, none}, {idle, carried},
 };
 
+// For each state the set of those it may become; two of these are looked up in every transaction.
+constexpr std::array<std::uint8_t, server_state_count> heads_of_arrows() {
+  std::array<std::uint8_t, server_state_count> heads{};
+  for (const arrow a : arrows)
+    heads[static_cast<std::size_t>(a.from)] |= static_cast<std::uint8_t>(1U << static_cast<unsigned>(a.to));
+  return heads;
+}
+constexpr auto heads = heads_of_arrows();
+
 constexpr bool has_arrow(server_state from, server_state to) {
-  return std::any_of(std::begin(arrows), std::end(arrows), [&](arrow a) { return a.from == from && a.to == to; });
+  return (heads[static_cast<std::size_t>(from)] >> static_cast<unsigned>(to) & 1U) != 0;
 }
 
 constexpr std::uint32_t above(std::uint64_t value, std::uint64_t floor) {

@@ -124,6 +124,9 @@ public:
   /// What has to be done now. Permits without a server are given back inside this call.
   [[nodiscard]] share_step next();
 
+  /// Nothing is to be given back: an idle server may be handed out without asking next().
+  [[nodiscard]] bool calm() const { return !draining_ && recalled_ <= returned_ && urgent_ <= returned_; }
+
   /// Whether `give_up` may send the server along instead of closing it.
   [[nodiscard]] bool may_carry() const { return carry_ && !draining_; }
 

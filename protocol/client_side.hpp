@@ -89,6 +89,7 @@ private:
   client_verdict without_server(const frame_header& header, bytes_view rest);
   client_verdict with_server(const frame_header& header, bytes_view rest);
   bool too_far_ahead() const;
+  bool right_header(const frame_header& header, header_status status) const;
   client_verdict wrong_header(const frame_header& header, header_status status);
 
   // -- keeping a doubtful batch

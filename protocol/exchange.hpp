@@ -40,6 +40,10 @@ struct client_step {
 client_step from_client(client_session& client, server_session* server, bytes_view in, gather& to_server,
                         gather& to_client);
 
+/// Whether the first message is all here and of the kinds that most transactions begin with, all of which need a
+/// server: then from_client need not be asked without one first.
+bool begins_with_query(const client_session& client, bytes_view in);
+
 struct server_step {
   std::size_t consumed = 0;
   bool ready = false;               // the server can be given back; the rest of `in` was not looked at
@@ -64,6 +68,11 @@ bool releasable(const server_session& server, const client_session& client);
 
 /// Sends a query of the pooler's own; from_server says `own_done` when it is answered.
 void ask(server_session& server, std::string_view sql, gather& to_server);
+
+/// Whether the server has the client's parameters, as nearly always: restoring_sql() would be empty.
+inline bool same_parameters(const server_session& server, const client_session& client) {
+  return server.values == client.values && server.profile == client.profile;
+}
 
 /// The SQL that gives the server the client's parameters; empty if it has them.
 std::string restoring_sql(server_session& server, const client_session& client);

@@ -2,6 +2,8 @@
 #include "protocol/client_side.hpp"
 #include "protocol/messages.hpp"
 
+#include <array>
+
 namespace pg_edge::protocol {
 
 client_step client_side::run() {
@@ -11,8 +13,7 @@ client_step client_side::run() {
     frame_header header;
     const header_status status = rest.empty() ? header_status::need_more : read_header(rest, header);
     if (status == header_status::need_more) return {at_, client_verdict::more, {}};
-    client_verdict verdict = wrong_header(header, status);
-    if (!stop_) verdict = message(header, rest);
+    const client_verdict verdict = right_header(header, status) ? message(header, rest) : wrong_header(header, status);
     if (stop_) return {at_, verdict, std::move(why_)};
   }
 }
@@ -185,25 +186,47 @@ bool client_side::too_far_ahead() const {
          to_server_.size() > in_.size() + own_bytes_limit;
 }
 
+namespace {
+
+/// Of message types: whether clients send them, and whether they hold only names or numbers.
+enum type_sort : std::uint8_t { unknown_type, any_length, small_type };
+
+constexpr std::array<std::uint8_t, 256> sorts_of_types() {
+  std::array<std::uint8_t, 256> sorts{};
+  for (const char type : std::string_view("QPBFd"))
+    sorts[static_cast<unsigned char>(type)] = any_length;
+  for (const char type : std::string_view("EDCSHXcf"))
+    sorts[static_cast<unsigned char>(type)] = small_type;
+  return sorts;
+}
+
+constexpr auto type_sorts = sorts_of_types();
+
+} // namespace
+
 /// Like Postgres: first the type, then whether a message of that type can be so long. Postgres 14 and newer closes the
 /// connection when a message that holds only names or numbers states more; an older server must not be given it either,
 /// since it would have to be kept until the names are read.
+bool client_side::right_header(const frame_header& header, header_status status) const {
+  const auto sort = type_sorts[static_cast<unsigned char>(header.type)];
+  return sort != unknown_type && status == header_status::ok && header.total() <= c_.rules->max_message &&
+         (sort != small_type || header.length <= max_small_frame_length);
+}
+
 client_verdict client_side::wrong_header(const frame_header& header, header_status status) {
-  constexpr std::string_view known = "QPBFdEDCSHXcf", small = "EDCSHXcf";
   const auto type = static_cast<unsigned char>(header.type);
-  if (known.find(header.type) == std::string_view::npos) {
+  const auto sort = type_sorts[type];
+  if (sort == unknown_type) {
     if (s_ == nullptr || !s_->copy_in) return broken({error_code::invalid_message_type, {std::to_string(type)}});
     constexpr std::string_view digits = "0123456789ABCDEF";
     return broken({error_code::unexpected_in_copy, {{digits[type / 16], digits[type % 16]}}});
   }
-  const bool too_long = small.find(header.type) != std::string_view::npos && header.length > max_small_frame_length;
+  const bool too_long = sort == small_type && header.length > max_small_frame_length;
   if (status == header_status::invalid || too_long)
     return broken(
         {error_code::invalid_message_length, {std::string(frontend_name(header.type)), std::to_string(header.length)}});
-  if (header.total() > c_.rules->max_message)
-    return broken(
-        {error_code::message_too_long, {std::to_string(header.total()), std::to_string(c_.rules->max_message)}});
-  return next();
+  return broken(
+      {error_code::message_too_long, {std::to_string(header.total()), std::to_string(c_.rules->max_message)}});
 }
 
 // -- simple query
@@ -324,6 +347,14 @@ client_step from_client(client_session& client, server_session* server, bytes_vi
   client_step result = client_side(client, server, in, to_server, to_client).run();
   client.rules->counts->client_bytes += result.consumed;
   return result;
+}
+
+bool begins_with_query(const client_session& client, bytes_view in) {
+  if (client.frame_left != 0 || client.skip_until_sync || in.size() < frame_header_size + 1) return false;
+  if (in[0] != 'Q' && (in[0] != 'P' || in[frame_header_size] != '\0')) return false;
+  frame_header header;
+  if (read_header(in, header) != header_status::ok || header.body() == 0) return false;
+  return header.total() <= in.size() && header.total() <= client.rules->max_message;
 }
 
 std::size_t refuse_next(client_session& client, bytes_view in, bytes_view error, gather& to_client) {

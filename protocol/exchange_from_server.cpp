@@ -6,6 +6,7 @@ namespace pg_edge::protocol {
 server_step server_side::run() {
   while (!stop_) {
     if (s_.frame_left != 0 && !pass_rest()) break;
+    if (step_.consumed < in_.size() && in_[step_.consumed] == 'D') pass_rows();
     const bytes_view rest = in_.substr(step_.consumed);
     frame_header header;
     const header_status status = rest.empty() ? header_status::need_more : read_header(rest, header);
@@ -35,6 +36,28 @@ bool server_side::pass_rest() {
     pop();
   }
   return true;
+}
+
+/// Rows that are all here, in one go: most of what a server sends, and nothing changes with them. What is not as it
+/// should be is left to message().
+void server_side::pass_rows() {
+  const char* const begin = in_.data() + step_.consumed;
+  const char* const end = in_.data() + in_.size();
+  if (c_ == nullptr || s_.owed.empty() || s_.owed.front().ours || s_.retry.now != batch_retry::stage::off ||
+      !s_.retry.held.empty())
+    return;
+  const std::size_t longest =
+      s_.rules != nullptr ? std::min<std::size_t>(s_.rules->max_message, max_frame_length + 1) : max_frame_length + 1;
+  const char* at = begin;
+  while (static_cast<std::size_t>(end - at) >= frame_header_size && *at == 'D') {
+    const std::uint32_t length = load_u32(at + 1);
+    const std::size_t total = std::size_t{length} + 1;
+    if (length < min_frame_length || total > longest || static_cast<std::size_t>(end - at) < total) break;
+    at += total;
+  }
+  const auto size = static_cast<std::size_t>(at - begin);
+  to_client_.borrow({begin, size});
+  step_.consumed += size;
 }
 
 void server_side::send_on(const frame_header& header, bool visible) {
@@ -73,15 +96,13 @@ bytes_view server_side::body_of(const frame_header& header, bytes_view rest) {
 
 // -- replies that are owed
 // ---------------------------------------------------------------------------------------------
-bool server_side::expects(std::initializer_list<reply_kind> kinds, char type) {
-  if (!s_.owed.empty() && std::find(kinds.begin(), kinds.end(), s_.owed.front().kind) != kinds.end()) return true;
+void server_side::unasked(char type) {
   broken("a message of type '" + std::string(1, type) + "' that nothing asked for");
-  return false;
 }
 
 void server_side::pop() {
   s_.owed.pop();
-  answer_local();
+  if (!s_.owed.empty() && is_local(s_.owed.front().kind)) answer_local();
 }
 
 /// Replies of the pooler's own go out as soon as all before them have.

@@ -37,6 +37,7 @@ public:
 private:
   // -- moving bytes
   bool pass_rest();
+  void pass_rows();
   void send_on(const frame_header& header, bool visible);
   void client_sees_batch();
   void broken(std::string why);
@@ -46,7 +47,17 @@ private:
 
   // -- replies that are owed
   bool visible() { return s_.owed.empty() || !s_.owed.front().ours; }
-  bool expects(std::initializer_list<reply_kind> kinds, char type);
+  /// Whether the reply that is due is of one of the kinds; the connection is broken if not.
+  bool expects(std::initializer_list<reply_kind> kinds, char type) {
+    const auto due = s_.owed.empty() ? 0U : 1U << static_cast<unsigned>(s_.owed.front().kind);
+    unsigned allowed = 0;
+    for (const reply_kind kind : kinds)
+      allowed |= 1U << static_cast<unsigned>(kind);
+    if ((due & allowed) != 0) return true;
+    unasked(type);
+    return false;
+  }
+  void unasked(char type);
   void pop();
   void answer_local();
 

@@ -153,6 +153,8 @@ struct owed_reply {
   std::unique_ptr<map_undo> undo;
   std::unique_ptr<bytes> refusal; // a whole ErrorResponse
 
+  /// It has something to let go of; else it may stay where it is until its queue is empty.
+  bool holds_anything() const { return subject || effects || undo || refusal; }
   /// The server answers without a Flush.
   bool flushes() const {
     return kind == reply_kind::sync || kind == reply_kind::query || kind == reply_kind::function_call;
@@ -187,13 +189,11 @@ public:
   /// How many replies are marked so: nearly always none, which saves the search for them.
   std::size_t renaming() const { return renaming_; }
   void pop() {
+    if (head_ + 1 == items_.size()) return clear();
     renaming_ -= items_[head_].renames ? 1 : 0;
     forget_kept(items_[head_]);
-    items_[head_] = owed_reply{};
-    if (++head_ == items_.size())
-      clear();
-    else if (head_ >= 256 && head_ * 2 >= items_.size())
-      compact();
+    if (items_[head_].holds_anything()) items_[head_] = owed_reply{};
+    if (++head_ >= 256 && head_ * 2 >= items_.size()) compact();
   }
   /// In front of all others.
   owed_reply& push_front(reply_kind kind) {

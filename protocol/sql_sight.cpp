@@ -107,8 +107,10 @@ void examine_lanes(std::string_view text, std::size_t at, lane_masks masks, sigh
 sighting sight(std::string_view text, bool first_only) {
   sighting seen;
   if (text.size() <= sizeof(lanes)) {
-    for (std::size_t at = 0; at < text.size(); ++at)
-      examine(text, at, seen);
+    std::array<char, 2 * sizeof(lanes)> padded{}; // with zeros, which are signs of nothing
+    std::copy(text.begin(), text.end(), padded.begin());
+    const auto masks = signs(padded.data());
+    if ((masks[0] | masks[1]) != 0) examine_lanes(text, 0, masks, seen);
     return seen;
   }
   // The last block overlaps the one before, which does no harm; the very last byte begins no pair.

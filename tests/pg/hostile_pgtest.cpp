@@ -484,6 +484,7 @@ struct proving_ground {
       : node(simple_toml("reactors = " + std::to_string(reactors) +
                              "\ndefault_pool_size = 2\nmax_client_conn = 500\nclient_login_timeout = "
                              "\"1500ms\"\nlog_pooler_errors = true\nquery_wait_notify = 0\n"
+                             "log_rate_limit = 0\n" // 2,000 refused cancels in a second must not silence the next row
                              "client_tls_sslmode = \"prefer\"\nclient_tls_cert_file = \"{cert}\"\n"
                              "client_tls_key_file = \"{key}\"\n",
                          "[listeners.balanced]\nlisten_addr = \"127.0.0.1\"\nlisten_port = " + std::to_string(proxied) +
