@@ -345,6 +345,10 @@ bool node::take_over(const config::settings& settings, std::vector<std::string>&
 }
 
 bool node::start(std::vector<std::string>& errors) {
+  if (context_.settings()->values->cluster.joined) {
+    errors.push_back("[cluster] is being built and cannot be used yet: leave it out");
+    return false;
+  }
   auto store = open_store(*context_.settings()->values);
   store_content content;
   if (store) content = read_store_now(*store, cluster::store_root(cluster::local_cluster));

@@ -48,6 +48,15 @@ void compare_admin(const admin_settings& before, const admin_settings& now, diff
       out.changed.push_back("admin token " + name + ": " + word);
 }
 
+void compare_cluster(const cluster_settings& before, const cluster_settings& now, difference& out) {
+  if (before.joined != now.joined)
+    out.needs_restart.push_back(std::string("cluster: ") + (now.joined ? "off -> on" : "on -> off"));
+  for (const auto& row : cluster_rows())
+    if (!same_member(row.of_cluster, before, now))
+      out.needs_restart.push_back("cluster." + std::string{row.name} + ": " + cluster_text(row, before) + " -> " +
+                                  cluster_text(row, now));
+}
+
 void compare_insides(const tenant& before, const tenant& now, const std::string& prefix, difference& out) {
   compare(before.databases, now.databases, prefix, out.databases, std::equal_to<database>{});
   compare(before.users, now.users, prefix, out.users, std::equal_to<user>{});
@@ -70,6 +79,7 @@ difference diff(const settings& old_settings, const settings& new_settings) {
   if (!hba_rules::same(old_settings.hba.get(), new_settings.hba.get()))
     out.changed.push_back("auth_hba_file: its rules are others");
   compare_admin(old_settings.admin, new_settings.admin, out);
+  compare_cluster(old_settings.cluster, new_settings.cluster, out);
   compare(old_settings.listeners, new_settings.listeners, "", out.listeners, std::equal_to<listener>{});
   compare_insides(old_settings.default_tenant, new_settings.default_tenant, "", out);
   compare(old_settings.tenants, new_settings.tenants, "", out.tenants, [](const tenant& a, const tenant& b) {

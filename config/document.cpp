@@ -46,7 +46,7 @@ std::string type_of(const setting_row& row) {
   for (const auto& found :
        {std::visit(name, row.global), std::visit(name, row.override_), std::visit(name, row.of_database),
         std::visit(name, row.of_tenant), std::visit(name, row.of_listener), std::visit(name, row.of_admin),
-        std::visit(name, row.of_token)})
+        std::visit(name, row.of_token), std::visit(name, row.of_cluster)})
     if (!found.empty()) return found;
   return "text";
 }
@@ -113,7 +113,7 @@ std::string markdown_cell(std::string_view text) {
 std::string places_text(unsigned sections) {
   constexpr std::pair<section, const char*> names[] = {
       {in_global, "global"},     {in_tenant, "tenant"}, {in_database, "database"}, {in_user, "user"},
-      {in_listener, "listener"}, {in_admin, "admin"},   {in_token, "token"}};
+      {in_listener, "listener"}, {in_admin, "admin"},   {in_token, "token"},       {in_cluster, "cluster"}};
   std::string out;
   for (const auto& [bit, name] : names)
     if ((sections & bit) != 0) out += (out.empty() ? "" : ", ") + std::string{name};
@@ -142,6 +142,7 @@ pgbouncer's.
 | `[tenants.T]`, `[tenants.T.databases.NAME]`, `[tenants.T.users.NAME]` | the same for a tenant of its own |
 | `[listeners.NAME]` | an address to listen on beside the one that the global settings describe |
 | `[admin]`, `[admin.tokens.NAME]` | the admin HTTP API, see [api.md](api.md), and who may use it |
+| `[cluster]` | what makes this node one of several, see [cluster.md](cluster.md) |
 
 - A setting that may stand in several places is taken from the user, else the database, else the tenant, else
   `[pg_edge]`.
@@ -180,7 +181,7 @@ void add_example_rows(std::string& out, section where, std::string_view group) {
       continue;
     }
     if (where == in_global || row.global.index() == 0) out += wrapped_comment(row.help);
-    const bool active = where == in_listener || where == in_admin || where == in_token ? false
+    const bool active = where == in_listener || where == in_admin || where == in_token || where == in_cluster ? false
                         : row.name == "host" || row.name == "password" ? where != in_database || row.name == "host"
                                                                        : row.name == "listen_addr";
     if (row.name == "listen_addr" && where == in_global)
@@ -228,6 +229,8 @@ std::string commented_example() {
   add_example_rows(out, in_admin, {});
   out += "\n# Who may use it.\n#[admin.tokens.deploy]\n";
   add_example_rows(out, in_token, {});
+  out += "\n# What makes this node one of several. docs/cluster.md\n#[cluster]\n";
+  add_example_rows(out, in_cluster, {});
   return out;
 }
 

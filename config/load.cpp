@@ -2,6 +2,7 @@
 
 #include "config/auth_file.hpp"
 #include "config/check.hpp"
+#include "config/cluster_check.hpp"
 #include "config/hba.hpp"
 #include "config/postgres_url.hpp"
 #include "config/setting_table.hpp"
@@ -16,7 +17,8 @@ namespace pg_edge::config {
 
 namespace {
 
-constexpr std::string_view section_names[] = {"pg_edge", "databases", "users", "tenants", "listeners", "admin"};
+constexpr std::string_view section_names[] = {"pg_edge",   "databases", "users",  "tenants",
+                                              "listeners", "admin",     "cluster"};
 
 /// "[pg_edge], [tenants.T]": where a row may stand.
 std::string sections_text(unsigned sections) {
@@ -31,13 +33,14 @@ std::string sections_text(unsigned sections) {
   add(in_listener, "[listeners.NAME]");
   add(in_admin, "[admin]");
   add(in_token, "[admin.tokens.NAME]");
+  add(in_cluster, "[cluster]");
   return out;
 }
 
 /// One load: walks the sections and hands every value to its row.
 class loader {
 public:
-  loader(const outside& world, problem_list& problems) : problems_{problems}, reader_{world, problems} {}
+  loader(const outside& world, problem_list& problems) : world_{world}, problems_{problems}, reader_{world, problems} {}
 
   void read_root(const toml_node::table& root);
 
@@ -54,6 +57,7 @@ private:
   void read_listeners(const toml_node::table& table);
   void read_admin(const toml_entry& entry, const toml_node::table& table);
   void read_tokens(const toml_entry& entry);
+  void read_cluster(const toml_entry& entry, const toml_node::table& table);
   database read_database(const toml_entry& entry, const toml_node::table& table);
   user read_user(const toml_entry& entry, const toml_node::table& table);
   void read_url(const toml_entry& entry, database& into, std::set<std::string>& given);
@@ -74,6 +78,7 @@ private:
         member);
   }
 
+  const outside& world_;
   problem_list& problems_;
   value_reader reader_;
 };
@@ -105,8 +110,10 @@ void loader::read_root(const toml_node::table& root) {
       read_tenants(*table);
     else if (entry.key == "listeners")
       read_listeners(*table);
-    else
+    else if (entry.key == "admin")
       read_admin(entry, *table);
+    else
+      read_cluster(entry, *table);
   }
 }
 
@@ -120,9 +127,10 @@ void loader::unknown_section(const toml_entry& entry) {
     problems_.error(entry.line, "[peers]: peers are not supported yet");
   } else {
     const auto best = nearest(entry.key, section_names);
-    problems_.error(entry.line, entry.key + ": unknown section" +
-                                    (best.empty() ? ", expected pg_edge, databases, users, tenants, listeners or admin"
-                                                  : ", did you mean " + std::string{best} + "?"));
+    problems_.error(entry.line,
+                    entry.key + ": unknown section" +
+                        (best.empty() ? ", expected pg_edge, databases, users, tenants, listeners, admin or cluster"
+                                      : ", did you mean " + std::string{best} + "?"));
   }
 }
 
@@ -250,6 +258,19 @@ void loader::read_tokens(const toml_entry& section) {
       }
     out.admin.tokens.insert_or_assign(entry.key, std::move(one));
   }
+}
+
+void loader::read_cluster(const toml_entry& section, const toml_node::table& table) {
+  out.cluster.joined = true;
+  out.cluster.line = section.line;
+  for (const auto& entry : table)
+    if (entry.key == "seeds") {
+      problems_.error(entry.line, "seeds: nodes find each other through the store: list etcd's addresses as store");
+    } else if (const auto* row = row_for(entry, in_cluster)) {
+      lines["cluster." + entry.key] = entry.line;
+      assign(entry, *row, row->of_cluster, out.cluster);
+    }
+  if (out.cluster.node.empty() && world_.host_name) out.cluster.node = world_.host_name();
 }
 
 // -- databases and users ----------------------------------------------------------------------------------------------
@@ -427,6 +448,7 @@ load_result load_text(std::string_view toml, std::string file_name, const outsid
   read_auth_file(all.out, all.lines["auth_file"], world, problems);
   read_all_rules(all.out, world, problems);
   check_settings(all.out, all.lines, problems);
+  check_cluster(all.out.cluster, all.lines, problems);
   if (problems.has_errors()) return {nullptr, problems.take()};
   return {std::make_shared<const settings>(std::move(all.out)), problems.take(), std::move(all.lines)};
 }

@@ -27,6 +27,7 @@ struct outside {
   std::function<std::optional<std::string>(const std::string& name)> environment;
   std::function<std::optional<std::string>(const std::string& path)> file;
   std::function<std::optional<std::vector<std::string>>(const std::string& path)> folder = {}; // names of its files
+  std::function<std::string()> host_name = {}; // of this machine; empty: it has none
 };
 
 struct load_result {

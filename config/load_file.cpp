@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <unistd.h>
 
 namespace pg_edge::config {
 
@@ -47,6 +48,10 @@ outside real_outside() {
   };
   out.file = read_whole_file;
   out.folder = list_folder;
+  out.host_name = [] {
+    char name[256] = {}; // longer than Linux allows, so there is always a zero at its end
+    return ::gethostname(name, sizeof name - 1) == 0 ? std::string{name} : std::string{};
+  };
   return out;
 }
 

@@ -561,6 +561,7 @@ std::span<const setting_row> setting_rows() {
     std::vector<setting_row> out(std::begin(rows), std::end(rows));
     out.insert(out.end(), access_rows().begin(), access_rows().end());
     out.insert(out.end(), admin_rows().begin(), admin_rows().end());
+    out.insert(out.end(), cluster_rows().begin(), cluster_rows().end());
     return out;
   }();
   return all;

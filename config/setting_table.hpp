@@ -18,6 +18,7 @@ enum section : unsigned {
   in_listener = 16, // [listeners.L]
   in_admin = 32,    // [admin]
   in_token = 64,    // [admin.tokens.N]
+  in_cluster = 128, // [cluster]
 };
 
 /// The member a row fills, per section. Its type is the setting's type.
@@ -42,6 +43,9 @@ using admin_member =
     std::variant<std::monostate, int admin_settings::*, duration admin_settings::*, std::string admin_settings::*,
                  std::vector<std::string> admin_settings::*, admin_role admin_settings::*>;
 using token_member = std::variant<std::monostate, std::string admin_token::*, admin_role admin_token::*>;
+
+using cluster_member = std::variant<std::monostate, duration cluster_settings::*, std::string cluster_settings::*,
+                                    std::vector<std::string> cluster_settings::*, cluster_budget cluster_settings::*>;
 
 /// How the text of a value is checked beyond its type.
 enum class value_rule {
@@ -68,6 +72,7 @@ struct setting_row {
   listener_member of_listener = {};
   admin_member of_admin = {};
   token_member of_token = {};
+  cluster_member of_cluster = {};
   bool reloadable = true;
   int low = 0; // range of integers
   int high = std::numeric_limits<int>::max();
@@ -83,6 +88,8 @@ std::span<const setting_row> setting_rows();
 std::span<const setting_row> access_rows();
 /// The part of them that stands in setting_table_admin.cpp.
 std::span<const setting_row> admin_rows();
+/// The part of them that stands in setting_table_cluster.cpp.
+std::span<const setting_row> cluster_rows();
 
 /// A pgbouncer setting that pg_edge knows but does not have, and what to do about it.
 struct absent_row {
@@ -97,6 +104,8 @@ std::string global_text(const setting_row& row, const settings& all);
 
 /// The same of a setting of [admin].
 std::string admin_text(const setting_row& row, const admin_settings& all);
+/// The same of a setting of [cluster].
+std::string cluster_text(const setting_row& row, const cluster_settings& all);
 
 /// One line of SHOW CONFIG. Durations are in seconds, booleans 0 or 1, as pgbouncer shows them.
 struct shown_setting {

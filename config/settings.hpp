@@ -31,6 +31,9 @@ enum class tls_mode { disable, allow, prefer, require, verify_ca, verify_full };
 /// Which host of a comma list a new server connection tries first.
 enum class host_balance { disable, round_robin };
 
+/// What a node of a cluster does with its permits while it cannot reach the store: give them up, or go on with them.
+enum class cluster_budget { strict, available };
+
 /// How lines of the log are written.
 enum class log_format { logfmt, json };
 
@@ -202,6 +205,26 @@ struct admin_settings {
   int line = 0;
 };
 
+/// `[cluster]`: what makes this node one of several. Nothing of it changes with a reload.
+struct cluster_settings {
+  bool joined = false;              // [cluster] stands in the file
+  std::string name;                 // of the cluster
+  std::string node;                 // of this node in it; the loader fills in the host's name
+  std::string listen;               // "10.0.0.1:7432": where other nodes reach this one ...
+  std::string advertise;            // ... unless it is this address, as behind NAT; empty: listen
+  std::vector<std::string> store;   // of etcd: "https://10.0.0.1:2379"
+  std::string certificate, key, ca; // for nodes and for etcd; all or none of them
+  duration failure_timeout = std::chrono::seconds{2};
+  cluster_budget budget = cluster_budget::strict;
+  std::string etcd_listen, etcd_peer_listen; // of the etcd that this node runs; empty: it runs none
+  std::string etcd_folder = "/var/lib/pg_edge/etcd";
+  std::string etcd_program = "etcd";
+  int line = 0;
+
+  /// What other nodes are told to connect to.
+  const std::string& address() const { return advertise.empty() ? listen : advertise; }
+};
+
 struct settings {
   // -- ours ---------------------------------------------------------------------------------------------------------
   int reactors = 0; // 0: one per core
@@ -327,6 +350,7 @@ struct settings {
   std::map<std::string, tenant, std::less<>> tenants; // without the default one
   std::map<std::string, listener, std::less<>> listeners;
   admin_settings admin;
+  cluster_settings cluster;
   std::string file;
   std::string store_path; // of objects made at run time; empty: what store_of() says
 };

@@ -44,6 +44,17 @@ std::string admin_text(const setting_row& row, const admin_settings& all) {
       row.of_admin);
 }
 
+std::string cluster_text(const setting_row& row, const cluster_settings& all) {
+  return std::visit(
+      [&](auto member) -> std::string {
+        if constexpr (std::is_same_v<decltype(member), std::monostate>)
+          return {};
+        else
+          return value_text(all.*member);
+      },
+      row.of_cluster);
+}
+
 std::vector<shown_setting> show(const settings& all) {
   const settings fresh;
   std::vector<shown_setting> out;

@@ -307,5 +307,8 @@ bool value_reader::read(const toml_entry& e, const setting_row&, admin_role& out
 bool value_reader::read(const toml_entry& e, const setting_row&, log_format& out) {
   return read_enum(e, out);
 }
+bool value_reader::read(const toml_entry& e, const setting_row&, cluster_budget& out) {
+  return read_enum(e, out);
+}
 
 } // namespace pg_edge::config

@@ -53,6 +53,7 @@ public:
   bool read(const toml_entry& entry, const setting_row& row, host_balance& out);
   bool read(const toml_entry& entry, const setting_row& row, admin_role& out);
   bool read(const toml_entry& entry, const setting_row& row, log_format& out);
+  bool read(const toml_entry& entry, const setting_row& row, cluster_budget& out);
 
   template <class T>
   bool read(const toml_entry& entry, const setting_row& row, std::optional<T>& out) {

@@ -34,6 +34,11 @@ constexpr enum_name<log_format> log_format_names[] = {
     {"json", log_format::json},
 };
 
+constexpr enum_name<cluster_budget> cluster_budget_names[] = {
+    {"strict", cluster_budget::strict},
+    {"available", cluster_budget::available},
+};
+
 constexpr enum_name<admin_role> admin_role_names[] = {
     {"none", admin_role::none},
     {"viewer", admin_role::viewer},
@@ -93,6 +98,10 @@ std::span<const enum_name<log_format>> names_of(log_format) {
   return log_format_names;
 }
 
+std::span<const enum_name<cluster_budget>> names_of(cluster_budget) {
+  return cluster_budget_names;
+}
+
 std::span<const enum_name<admin_role>> names_of(admin_role) {
   return admin_role_names;
 }
@@ -111,6 +120,10 @@ std::string_view to_string(host_balance balance) {
 }
 std::string_view to_string(log_format format) {
   return name_of(format);
+}
+
+std::string_view to_string(cluster_budget budget) {
+  return name_of(budget);
 }
 
 std::string_view to_string(admin_role role) {
@@ -209,6 +222,9 @@ std::string value_text(admin_role value) {
   return std::string{to_string(value)};
 }
 std::string value_text(log_format value) {
+  return std::string{to_string(value)};
+}
+std::string value_text(cluster_budget value) {
   return std::string{to_string(value)};
 }
 

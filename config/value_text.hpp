@@ -21,6 +21,7 @@ std::span<const enum_name<tls_mode>> names_of(tls_mode);
 std::span<const enum_name<host_balance>> names_of(host_balance);
 std::span<const enum_name<admin_role>> names_of(admin_role);
 std::span<const enum_name<log_format>> names_of(log_format);
+std::span<const enum_name<cluster_budget>> names_of(cluster_budget);
 
 std::string_view to_string(pool_mode mode);
 std::string_view to_string(auth_type type);
@@ -28,6 +29,7 @@ std::string_view to_string(tls_mode mode);
 std::string_view to_string(host_balance balance);
 std::string_view to_string(admin_role role);
 std::string_view to_string(log_format format);
+std::string_view to_string(cluster_budget budget);
 
 template <class Enum>
 std::optional<Enum> parse_enum(std::string_view text) {
@@ -82,6 +84,7 @@ std::string value_text(tls_mode value);
 std::string value_text(host_balance value);
 std::string value_text(admin_role value);
 std::string value_text(log_format value);
+std::string value_text(cluster_budget value);
 
 /// A TOML basic string with its quotes.
 std::string toml_quoted(std::string_view text);

@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(all_errors_at_once_sorted_by_line) {
       "9: password_file: cannot read missing\n"
       "10: host: the environment variable UNSET is not set\n"
       "11: unknown: unknown section, expected pg_edge, databases, users, "
-      "tenants, listeners or admin\n";
+      "tenants, listeners, admin or cluster\n";
   BOOST_TEST(listed(result) == expected);
 }
 

@@ -15,7 +15,7 @@ namespace {
 constexpr std::pair<section, const char*> places[] = {
     {in_global, "[pg_edge]\n"},       {in_tenant, "[tenants.t]\n"},     {in_database, "[databases.d]\n"},
     {in_user, "[users.u]\n"},         {in_listener, "[listeners.l]\n"}, {in_admin, "[admin]\n"},
-    {in_token, "[admin.tokens.n]\n"},
+    {in_token, "[admin.tokens.n]\n"}, {in_cluster, "[cluster]\n"},
 };
 
 enum class kind { boolean, integer, time_span, memory, text, list, names, other };
@@ -29,24 +29,26 @@ kind kind_of(const setting_row& row) {
     if (has((int settings::*){}, (std::optional<int> overrides::*){}, (std::uint16_t database::*){},
             (int listener::*){}, (int admin_settings::*){}))
       return kind::integer;
-    if (has((duration settings::*){}, (std::optional<duration> overrides::*){}, (duration admin_settings::*){}))
+    if (has((duration settings::*){}, (std::optional<duration> overrides::*){}, (duration admin_settings::*){},
+            (duration cluster_settings::*){}))
       return kind::time_span;
     if (has((byte_size settings::*){})) return kind::memory;
     if (has((std::string settings::*){}, (std::optional<std::string> overrides::*){}, (std::string database::*){},
             (std::optional<std::string> database::*){}, (std::string tenant::*){}, (std::string listener::*){},
             (std::optional<std::string> listener::*){}, (std::string admin_settings::*){},
-            (std::string admin_token::*){}))
+            (std::string admin_token::*){}, (std::string cluster_settings::*){}))
       return kind::text;
     if (has((std::vector<std::string> settings::*){}, (std::vector<std::string> tenant::*){},
             (std::vector<std::string> listener::*){}, (std::vector<network> tenant::*){},
-            (std::vector<network> listener::*){}, (std::vector<std::string> admin_settings::*){}))
+            (std::vector<network> listener::*){}, (std::vector<std::string> admin_settings::*){},
+            (std::vector<std::string> cluster_settings::*){}))
       return kind::list;
     return std::is_same_v<pointer, std::monostate> ? kind::other : kind::names;
   };
   for (const auto found :
        {std::visit(look, row.global), std::visit(look, row.override_), std::visit(look, row.of_database),
         std::visit(look, row.of_tenant), std::visit(look, row.of_listener), std::visit(look, row.of_admin),
-        std::visit(look, row.of_token)})
+        std::visit(look, row.of_token), std::visit(look, row.of_cluster)})
     if (found != kind::other) return found;
   return kind::text; // passwords and urls
 }

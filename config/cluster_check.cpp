@@ -1,0 +1,122 @@
+#include "config/cluster_check.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace pg_edge::config {
+
+namespace {
+
+constexpr duration shortest_failure_timeout = std::chrono::milliseconds{200};
+constexpr duration longest_failure_timeout = std::chrono::hours{1};
+constexpr std::size_t longest_name = 63;
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+/// Names stand in keys of the store, in file names and in certificates.
+bool is_name(const std::string& text) {
+  constexpr std::string_view good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return !text.empty() && text.size() <= longest_name && text.find_first_not_of(good) == std::string::npos &&
+         text.front() != '.' && text.front() != '-';
+}
+
+class cluster_checker {
+public:
+  cluster_checker(const cluster_settings& one, const setting_lines& lines, problem_list& problems)
+      : one_{one}, lines_{lines}, problems_{problems} {}
+
+  void run() {
+    name("name", one_.name, "cluster");
+    name("node", one_.node, "node");
+    address("listen", one_.listen, "10.0.0.1:7432");
+    address("advertise", one_.advertise, "192.0.2.1:7432");
+    if (const auto at = parse_endpoint(one_.advertise); at && (at->host == "*" || at->host == "0.0.0.0"))
+      complain("advertise", "\"" + one_.advertise + "\" is every address; name the one that other nodes connect to");
+    store();
+    certificates();
+    if (one_.failure_timeout < shortest_failure_timeout || one_.failure_timeout > longest_failure_timeout)
+      complain("failure_timeout", "is not between 200ms and 1h: a busy moment would look like a failure, or a failure "
+                                  "would never be seen");
+  }
+
+private:
+  void complain(std::string_view key, const std::string& what) {
+    const auto found = lines_.find("cluster." + std::string{key});
+    problems_.error(found == lines_.end() ? one_.line : found->second, "cluster: " + std::string{key} + ": " + what);
+  }
+
+  void name(std::string_view key, const std::string& value, const std::string& of) {
+    if (value.empty())
+      complain(key, "is missing: name this " + of);
+    else if (!is_name(value))
+      complain(key, "\"" + value + "\" is no name of a " + of + ": up to 63 letters, digits, '.', '_' and '-'");
+  }
+
+  void address(std::string_view key, const std::string& value, const std::string& example) {
+    if (value.empty()) return;
+    const auto at = parse_endpoint(value);
+    if (!at)
+      complain(key, "\"" + value + "\" is no address with a port, as " + example + " is");
+    else if (!is_loopback(at->host))
+      open_ = std::string{key} + " " + value;
+  }
+
+  void store() {
+    if (one_.store.empty())
+      complain("store", "is missing: list the client addresses of etcd's members, as [\"https://10.0.0.1:2379\"]");
+    std::set<std::string> seen;
+    for (const std::string& text : one_.store) {
+      const auto at = parse_store_endpoint(text);
+      if (!at)
+        complain("store", "\"" + text + "\" is no address of etcd, as https://10.0.0.1:2379 is");
+      else if (!seen.insert(text).second)
+        complain("store", text + " is listed twice");
+      else if (at->tls)
+        needs_files_ = "store " + text;
+      else if (!is_loopback(at->where.host))
+        complain("store", text + " can be reached from elsewhere, so it must be https");
+    }
+  }
+
+  void certificates() {
+    const int given =
+        static_cast<int>(std::count_if(std::begin(files_), std::end(files_), [](auto* f) { return !f->empty(); }));
+    if (given != 0 && given != 3) complain("certificate", "certificate, key and ca go together");
+    if (given != 0) return;
+    if (!needs_files_.empty())
+      complain("certificate", "is missing: " + needs_files_ + " needs certificate, key and ca");
+    else if (!open_.empty())
+      complain("certificate", "is missing: " + open_ +
+                                  " can be reached from elsewhere, so it needs certificate, key and ca "
+                                  "(docs/cluster.md says how to make them)");
+  }
+
+  const cluster_settings& one_;
+  const setting_lines& lines_;
+  problem_list& problems_;
+  const std::string* files_[3] = {&one_.certificate, &one_.key, &one_.ca};
+  std::string open_, needs_files_;
+};
+
+} // namespace
+
+std::optional<store_endpoint> parse_store_endpoint(std::string_view text) {
+  constexpr std::string_view plain = "http://", secure = "https://";
+  store_endpoint out;
+  out.tls = text.starts_with(secure);
+  if (!out.tls && !text.starts_with(plain)) return std::nullopt;
+  text.remove_prefix(out.tls ? secure.size() : plain.size());
+  if (text.ends_with('/')) text.remove_suffix(1);
+  const auto where = parse_endpoint(text);
+  if (!where || where->host == "*") return std::nullopt;
+  out.where = *where;
+  return out;
+}
+
+void check_cluster(const cluster_settings& one, const setting_lines& lines, problem_list& problems) {
+  if (one.joined) cluster_checker{one, lines, problems}.run();
+}
+
+} // namespace pg_edge::config

@@ -1,0 +1,98 @@
+// The rows of the setting table that make a node one of a cluster. Nothing of them changes with a reload.
+#include "config/setting_table.hpp"
+
+namespace pg_edge::config {
+
+namespace {
+
+constexpr bool restart_only = false;
+constexpr std::string_view group = "Cluster";
+
+using c = cluster_settings;
+
+constexpr setting_row rows[] = {
+    {.name = "name",
+     .sections = in_cluster,
+     .of_cluster = &c::name,
+     .reloadable = restart_only,
+     .example = "\"production\"",
+     .group = group,
+     .help = "Name of the cluster, the same on all its nodes; several clusters may share one store under different "
+             "names."},
+    {.name = "node",
+     .sections = in_cluster,
+     .of_cluster = &c::node,
+     .reloadable = restart_only,
+     .example = "\"a\"",
+     .group = group,
+     .help = "Name of this node, its own among all of the cluster; the host's name unless set."},
+    {.name = "listen",
+     .sections = in_cluster,
+     .of_cluster = &c::listen,
+     .reloadable = restart_only,
+     .example = "\"127.0.0.1:7432\"",
+     .group = group,
+     .help = "Address and port on which the other nodes reach this one."},
+    {.name = "advertise",
+     .sections = in_cluster,
+     .of_cluster = &c::advertise,
+     .reloadable = restart_only,
+     .example = "\"\"",
+     .group = group,
+     .help = "Address and port that the other nodes are told, where it is not that of listen."},
+    {.name = "store",
+     .sections = in_cluster,
+     .of_cluster = &c::store,
+     .reloadable = restart_only,
+     .example = "[\"http://127.0.0.1:2379\"]",
+     .group = group,
+     .help = "Client addresses of etcd's members, the same on all nodes: there stands what all nodes must agree on."},
+    {.name = "certificate",
+     .sections = in_cluster,
+     .of_cluster = &c::certificate,
+     .reloadable = restart_only,
+     .rule = value_rule::readable_file,
+     .example = "\"\"",
+     .group = group,
+     .help = "This node's certificate, for other nodes and for etcd; needed off loopback addresses."},
+    {.name = "key",
+     .sections = in_cluster,
+     .of_cluster = &c::key,
+     .reloadable = restart_only,
+     .rule = value_rule::readable_file,
+     .example = "\"\"",
+     .group = group,
+     .help = "Private key of certificate."},
+    {.name = "ca",
+     .sections = in_cluster,
+     .of_cluster = &c::ca,
+     .reloadable = restart_only,
+     .rule = value_rule::readable_file,
+     .example = "\"\"",
+     .group = group,
+     .help = "Authority that has signed the certificates of all nodes and of etcd, and of nobody else."},
+    {.name = "failure_timeout",
+     .sections = in_cluster,
+     .of_cluster = &c::failure_timeout,
+     .reloadable = restart_only,
+     .example = "2",
+     .group = group,
+     .help = "A node that is silent for so long is given up, and its pools are served by the others; the same on all "
+             "nodes."},
+    {.name = "budget",
+     .sections = in_cluster,
+     .of_cluster = &c::budget,
+     .reloadable = restart_only,
+     .example = "\"strict\"",
+     .group = group,
+     .help = "What a node does with its permits while it cannot reach the store: strict gives them up, so that no "
+             "pool is ever above its size; available goes on with them."},
+};
+
+} // namespace
+
+std::span<const setting_row> cluster_rows() {
+  return rows;
+}
+
+} // namespace pg_edge::config
