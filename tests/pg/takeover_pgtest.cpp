@@ -82,6 +82,17 @@ void sleep_for(int ms) {
   std::this_thread::sleep_for(milliseconds(ms));
 }
 
+/// As the process sees it that listens now.
+int clients_of(const pg_edge_process& node, const std::string& database) {
+  pq console(node.conninfo("trust_user", "pgbouncer"));
+  const pq_result clients = console.exec("show clients");
+  int count = 0;
+  for (int row = 0; row < clients.rows(); ++row)
+    for (int column = 0; column < clients.columns(); ++column)
+      if (clients.column_name(column) == "database" && clients.value(row, column) == database) ++count;
+  return count;
+}
+
 void under_load(const std::string& protocol, int takeovers) {
   initialise();
   takeover_node node;
@@ -409,12 +420,13 @@ BOOST_AUTO_TEST_CASE(nobody_to_take_over_from) {
 // --------------------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(the_new_process_dies_and_the_old_one_goes_on) {
-  takeover_node node;
+  takeover_node node("admin_users = \"trust_user\"\ndefault_pool_size = " + std::to_string(pool_size) + "\n");
   surviving_watcher watcher(postgres::shared(), "trust_user");
   pq busy(node.conninfo()), idle(node.conninfo());
   idle.exec("select 1");
   busy.exec("begin");
   node.take_over();
+  BOOST_TEST(wait_for([&] { return clients_of(node, "app") == 1; })); // on a busy machine it takes its time to move
   BOOST_TEST(idle.value("select 'moved'") == "moved");
   node.signal(SIGKILL);
   BOOST_TEST(node.wait().has_value());
