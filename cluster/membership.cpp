@@ -1,5 +1,7 @@
 #include "cluster/membership.hpp"
 
+#include "cluster/store_keys.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -8,28 +10,40 @@ namespace pg_edge::cluster {
 
 namespace {
 
-/// Ballots of different voters differ: the low bits are the voter's place among the seeds.
-constexpr std::uint64_t ballots_a_round = 256;
 constexpr node_time endless{std::numeric_limits<std::int64_t>::max()};
+constexpr std::string_view folder = "cluster", nodes_folder = "cluster/nodes";
+/// etcd grants no lease shorter than its elections last.
+constexpr std::chrono::seconds least_time_to_live{2};
+
+template <class Record>
+std::optional<Record> decode_record(const std::string& raw) {
+  const decoded_message read = decode(raw);
+  const auto* record = read.what ? std::get_if<Record>(&*read.what) : nullptr;
+  return record != nullptr ? std::optional<Record>(*record) : std::nullopt;
+}
 
 } // namespace
 
-membership::membership(membership_settings settings, voter_memory kept, std::uint64_t incarnation, node_time now,
-                       std::uint64_t seed)
-    : settings_(std::move(settings)), memory_(std::move(kept)), incarnation_(incarnation), random_(seed | 1),
-      last_tick_(now) {
-  const auto place = std::find(settings_.seeds.begin(), settings_.seeds.end(), settings_.address);
-  voter_ = place != settings_.seeds.end();
-  voter_index_ = static_cast<std::uint32_t>(place - settings_.seeds.begin());
-  newest_ballot_ = memory_.promised;
-  // Every life that the voter knows of may have been answered by the one before the restart.
-  for (const member& one : memory_.accepted.members)
-    heard_[one.name] = {one.incarnation, now};
+membership::membership(membership_settings settings, node_time now, std::uint64_t seed)
+    : settings_(std::move(settings)), random_(seed | 1), retry_at_(now), list_at_(now) {}
+
+std::chrono::milliseconds membership::time_to_live() const {
+  return std::max<std::chrono::milliseconds>(std::chrono::ceil<std::chrono::seconds>(settings_.failure_timeout),
+                                             least_time_to_live);
 }
 
 const member* membership::self() const {
+  if (phase_ != phase::registered) return nullptr;
   const member* found = find_member(view_, settings_.name);
-  return found != nullptr && found->incarnation == incarnation_ && !leaving_ ? found : nullptr;
+  return found != nullptr && found->incarnation == incarnation_ ? found : nullptr;
+}
+
+node_time membership::granted_until() const {
+  return self() != nullptr ? lease_from_ + lease_length() : node_time{0};
+}
+
+node_time membership::lease_end() const {
+  return settings_.budget == budget_rule::available && self() != nullptr ? endless : granted_until();
 }
 
 std::uint64_t membership::random(std::uint64_t below) { // xorshift
@@ -39,398 +53,323 @@ std::uint64_t membership::random(std::uint64_t below) { // xorshift
   return random_ % std::max<std::uint64_t>(below, 1);
 }
 
-// -- messages --------------------------------------------------------------------------------------------------------
+// -- questions and answers -------------------------------------------------------------------------------------------
 
-std::vector<membership::outgoing> membership::take_outgoing() {
-  return std::exchange(outgoing_, {});
-}
-
-bool membership::take_dirty() {
-  return std::exchange(dirty_, false);
+std::vector<store_question> membership::take_questions() {
+  return std::exchange(questions_, {});
 }
 
 bool membership::take_fenced() {
   return std::exchange(fenced_, false);
 }
 
-void membership::send(const std::string& to, node_message what) {
-  outgoing_.push_back({to, std::move(what)});
+std::string membership::view_key() const {
+  return store_key(settings_.root, folder, {"view"});
 }
 
-void membership::send_voters(const node_message& what) {
-  for (const std::string& voter : settings_.seeds)
-    send(voter, what);
+std::string membership::own_key() const {
+  return store_key(settings_.root, nodes_folder, {settings_.name});
 }
 
-void membership::on_message(node_time now, const node_message& what) {
-  look_at_lease(now); // it may have been over before this came: a process that was stopped reads old words first
-  std::visit([&](const auto& value) { on(now, value); }, what);
+template <class What>
+std::uint64_t membership::ask(What what) {
+  store_question& made = questions_.emplace_back();
+  made.number = next_question_++;
+  made.what = std::move(what);
+  return made.number;
 }
 
-void membership::tick(node_time now) {
-  forget_own_stall(now);
-  look_at_lease(now);
-  if (now >= next_heartbeat_ && !leaving_) send_heartbeats(now);
-  if (!voter_) return;
-  expire_silent(now);
-  if (proposal_) return resend_proposal(now);
-  if (!wants_change(now)) {
-    propose_at_.reset();
-  } else if (!propose_at_) { // the first voter of those that live does it; the others only if it does not
-    const auto pause = settings_.failure_timeout / 20;
-    propose_at_ = now + pause * static_cast<std::int64_t>(rank()) +
-                  node_time(static_cast<std::int64_t>(random(static_cast<std::uint64_t>(pause.count()))));
-  } else if (now >= *propose_at_) {
-    propose(now);
-  }
+template <class What>
+void membership::ask(node_time now, purpose why, What what) {
+  open_question& made = open_[ask(std::move(what))];
+  made.why = why;
+  made.sent = now;
+  made.lease = lease_;
+  made.newest = newest_;
 }
 
-// -- the lease -------------------------------------------------------------------------------------------------------
-
-void membership::send_heartbeats(node_time now) {
-  next_heartbeat_ = now + settings_.failure_timeout / 20;
-  send_voters(
-      heartbeat{settings_.name, settings_.address, incarnation_, static_cast<std::uint64_t>(now.count()), view_.epoch});
-}
-
-void membership::on(node_time now, const heartbeat_answer& what) {
-  if (what.incarnation != incarnation_ || leaving_) return;
-  for (const view& newer : what.newer)
-    install(now, 0, newer);
-  if (what.incarnation != incarnation_) return; // that has ended this life
-  if (what.granted) {
-    given_up_by_.erase(what.voter);
-    node_time& newest = answered_[what.voter];
-    newest = std::max(newest, node_time(static_cast<std::int64_t>(what.sent_at)));
-  } else if (what.expired) {
-    given_up_by_.insert(what.voter);
-    if (given_up_by_.size() >= majority()) fence(now);
-  }
-}
-
-node_time membership::lease_end() const {
-  if (settings_.budget == budget_rule::available && self() != nullptr) return endless;
-  return majority_lease_end();
-}
-
-node_time membership::majority_lease_end() const {
-  if (self() == nullptr) return node_time{0};
-  std::vector<node_time> times;
-  for (const auto& [voter, at] : answered_)
-    times.push_back(at);
-  if (times.size() < majority()) return node_time{0};
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(majority() - 1), times.end(),
-                   std::greater<>());
-  return times[majority() - 1] + lease_length();
-}
-
-/// Once its lease is over, a strict node lets go: others may have taken what it held.
-void membership::look_at_lease(node_time now) {
-  if (leaving_ || self() == nullptr || settings_.budget == budget_rule::available) return;
-  const node_time end = lease_end();
-  if (end > node_time{0} && now >= end) fence(now);
-}
-
-void membership::fence(node_time now) {
-  fenced_ = true;
-  ++incarnation_;
-  was_member_ = false;
-  answered_.clear();
-  given_up_by_.clear();
-  next_heartbeat_ = now;
-}
-
-void membership::surrender(node_time now) {
-  if (leaving_) return;
-  leaving_ = true;
-  (void)now;
-  send_voters(pg_edge::cluster::surrender{settings_.name, incarnation_});
-}
-
-// -- the voter: who is alive -----------------------------------------------------------------------------------------
-
-bool membership::is_expired(const std::string& name, std::uint64_t incarnation) const {
-  const auto found = memory_.expired.find(name);
-  return found != memory_.expired.end() && found->second >= incarnation;
-}
-
-void membership::on(node_time now, const heartbeat& what) {
-  if (!voter_) return;
-  heartbeat_answer answer{settings_.address, what.incarnation, what.sent_at, false, false, view_.epoch, {}};
-  if (what.epoch < view_.epoch) answer.newer.push_back(view_);
-  if (is_expired(what.name, what.incarnation)) {
-    answer.expired = true;
-    return send(what.address, answer);
-  }
-  const member* known = find_member(memory_.accepted, what.name);
-  if (known != nullptr && known->incarnation == what.incarnation) {
-    heard_[what.name] = {what.incarnation, now};
-    knocks_.erase(what.name);
-    answer.granted = true;
-  } else if (known == nullptr || what.incarnation > known->incarnation) {
-    knocks_[what.name] = {what.incarnation, what.address, now};
-  } else {
-    answer.expired = true; // an older life than the one that is in
-  }
-  send(what.address, answer);
-}
-
-std::optional<node_time> membership::silence(const std::string& name, node_time now) const {
-  const auto found = heard_.find(name);
-  if (!voter_ || found == heard_.end()) return std::nullopt;
-  return now - found->second.at;
-}
-
-/// A voter that was stopped itself has heard nobody, which says nothing about the others.
-void membership::forget_own_stall(node_time now) {
-  if (now - last_tick_ > settings_.failure_timeout / 4)
-    for (auto& [name, word] : heard_)
-      word.at = now;
-  last_tick_ = now;
-}
-
-void membership::expire_silent(node_time now) {
-  for (const member& one : memory_.accepted.members) {
-    const auto [word, first] = heard_.try_emplace(one.name, last_word{one.incarnation, now});
-    if (word->second.incarnation != one.incarnation) word->second = {one.incarnation, now};
-    if (now - word->second.at > settings_.failure_timeout) expire(one.name, one.incarnation);
-  }
-}
-
-void membership::expire(const std::string& name, std::uint64_t incarnation) {
-  if (is_expired(name, incarnation)) return;
-  memory_.expired[name] = incarnation;
-  told_.erase(name);
-  dirty_ = true;
-}
-
-void membership::on(node_time, const pg_edge::cluster::surrender& what) {
-  if (!voter_) return;
-  knocks_.erase(what.name);
-  expire(what.name, what.incarnation);
-}
-
-// -- the voter: the register -----------------------------------------------------------------------------------------
-
-void membership::on(node_time, const view_prepare& what) {
-  if (!voter_) return;
-  newest_ballot_ = std::max(newest_ballot_, what.ballot);
-  view_promise answer{settings_.address, what.ballot, false, memory_.promised, 0, {}, {}};
-  if (what.ballot >= memory_.promised) {
-    if (what.ballot > memory_.promised) dirty_ = true;
-    memory_.promised = what.ballot;
-    answer.promised = true;
-    answer.newest = what.ballot;
-    answer.accepted_ballot = memory_.accepted_ballot;
-    answer.accepted = memory_.accepted;
-    for (const auto& [name, incarnation] : memory_.expired) {
-      answer.expired.push_back({name, incarnation});
-      told_[name] = what.ballot;
-    }
-  }
-  send(what.voter, std::move(answer));
-}
-
-void membership::on(node_time, const view_accept& what) {
-  if (!voter_) return;
-  newest_ballot_ = std::max(newest_ballot_, what.ballot);
-  view_accepted answer{settings_.address, what.ballot, false, memory_.promised};
-  if (what.ballot >= memory_.promised) {
-    memory_.promised = memory_.accepted_ballot = what.ballot;
-    memory_.accepted = what.proposed;
-    dirty_ = true;
-    answer.accepted = true;
-    answer.newest = what.ballot;
-  }
-  send(what.voter, std::move(answer));
-}
-
-void membership::on(node_time now, const view_chosen& what) {
-  install(now, what.ballot, what.chosen);
-}
-
-/// A majority has accepted it.
-void membership::install(node_time now, std::uint64_t ballot, const view& chosen) {
-  if (voter_ && ballot > memory_.accepted_ballot && ballot >= memory_.promised) {
-    memory_.promised = memory_.accepted_ballot = ballot;
-    memory_.accepted = chosen;
-    dirty_ = true;
-  }
-  // A later ballot has kept a life that only this voter had given up: no proposal that was told of that can win now.
-  if (voter_ && ballot > 0)
-    for (const member& one : chosen.members)
-      if (is_expired(one.name, one.incarnation) && told_.contains(one.name) && told_[one.name] < ballot) {
-        memory_.expired[one.name] = one.incarnation - 1;
-        heard_[one.name] = {one.incarnation, now};
-        dirty_ = true;
-      }
-  if (chosen.epoch <= view_.epoch) return;
-  view_ = chosen;
-  view_ballot_ = ballot;
-  for (const member& one : view_.members)
-    if (const auto at = knocks_.find(one.name); at != knocks_.end() && at->second.incarnation <= one.incarnation)
-      knocks_.erase(at);
-  if (has_member(view_, settings_.name, incarnation_))
-    was_member_ = true;
-  else if (was_member_ && !leaving_)
-    fence(now);
-}
-
-// -- proposing -------------------------------------------------------------------------------------------------------
-
-/// Its place among the voters that are not given up here.
-std::size_t membership::rank() const {
-  std::size_t before = 0;
-  for (const std::string& voter : settings_.seeds) {
-    if (voter == settings_.address) break;
-    const auto at = std::find_if(memory_.accepted.members.begin(), memory_.accepted.members.end(),
-                                 [&](const member& one) { return one.address == voter; });
-    if (at != memory_.accepted.members.end() && !is_expired(at->name, at->incarnation)) ++before;
-  }
-  return before;
-}
-
-bool membership::wants_change(node_time now) const {
-  if (memory_.accepted != view_) return true; // accepted here, and nobody has said that it was chosen
-  for (const member& one : memory_.accepted.members)
-    if (is_expired(one.name, one.incarnation)) return true;
-  return std::any_of(knocks_.begin(), knocks_.end(), [&](const auto& one) {
-    return now - one.second.at < settings_.failure_timeout && !is_expired(one.first, one.second.incarnation) &&
-           find_member(memory_.accepted, one.first) == nullptr;
+/// The answer is awaited. Each of these may be asked twice: one that takes too long is not waited for.
+bool membership::asking(purpose why, node_time now) const {
+  return std::any_of(open_.begin(), open_.end(), [&](const auto& one) {
+    return one.second.why == why && now - one.second.sent < settings_.failure_timeout;
   });
 }
 
-void membership::propose(node_time now) {
-  const std::uint64_t round = std::max(newest_ballot_, memory_.promised) / ballots_a_round + 1;
-  proposal_ = proposal(); // clang 14 finds that emplace() cannot make one
-  proposal_->ballot = round * ballots_a_round + voter_index_;
-  newest_ballot_ = proposal_->ballot;
-  propose_at_.reset();
-  resend_proposal(now);
+void membership::on_answer(node_time now, std::uint64_t question, const store_answer& answer) {
+  look_at_lease(now);
+  const auto found = open_.find(question);
+  if (found == open_.end()) return;
+  const open_question asked = std::move(found->second);
+  open_.erase(found);
+  if (answer.ok()) newest_ = std::max(newest_, answer.revision);
+  switch (asked.why) {
+  case purpose::grant:
+    return on_granted(now, asked, answer);
+  case purpose::keep_alive:
+    return on_kept_alive(now, asked, answer);
+  case purpose::create:
+    return on_created(now, asked, answer);
+  case purpose::list:
+    return on_listed(now, asked, answer);
+  case purpose::change:
+    return on_changed(now, asked, answer);
+  }
 }
 
-/// What was lost is said again; who has heard it already answers the same.
-void membership::resend_proposal(node_time now) {
-  if (now < proposal_->resend_at) return;
-  proposal_->resend_at = now + settings_.failure_timeout / 5;
-  if (proposal_->accepting)
-    send_voters(view_accept{settings_.address, proposal_->ballot, proposal_->next});
+void membership::tick(node_time now) {
+  look_at_lease(now);
+  if (phase_ == phase::left) return;
+  if (phase_ == phase::leasing && now >= retry_at_ && !asking(purpose::grant, now))
+    ask(now, purpose::grant, ask_grant{time_to_live()});
+  if (phase_ == phase::registering && now >= retry_at_ && !asking(purpose::create, now)) create(now);
+  if (lease_ != 0 && now >= keep_alive_at_) {
+    // Whether or not the last one was answered: one that is lost or slow must not cost the lease.
+    keep_alive_at_ = now + time_to_live() / 8;
+    ask(now, purpose::keep_alive, ask_keep_alive{lease_});
+  }
+  if (now >= list_at_ && !asking(purpose::list, now)) ask(now, purpose::list, ask_list{settings_.root + "cluster/"});
+  look_at_view(now);
+}
+
+/// Not at once again what has just failed.
+void membership::retry(node_time now) {
+  pause_ = std::clamp(pause_ * 2, settings_.failure_timeout / 20, settings_.failure_timeout / 2);
+  retry_at_ = now + pause_ + node_time(static_cast<std::int64_t>(random(static_cast<std::uint64_t>(pause_.count()))));
+}
+
+// -- this life -------------------------------------------------------------------------------------------------------
+
+void membership::on_granted(node_time now, const open_question& asked, const store_answer& answer) {
+  if (phase_ != phase::leasing) return; // of two questions the other was answered first: this lease is left to end
+  if (!answer.ok()) {
+    problem_ = "the store grants no lease: " + answer.why;
+    return retry(now);
+  }
+  phase_ = phase::registering;
+  lease_ = answer.lease;
+  lease_from_ = asked.sent;
+  keep_alive_at_ = now;
+  expected_ = 0;
+  pause_ = node_time{0};
+  create(now);
+}
+
+void membership::on_kept_alive(node_time now, const open_question& asked, const store_answer& answer) {
+  if (asked.lease != lease_ || lease_ == 0) return;
+  if (answer.ok())
+    lease_from_ = std::max(lease_from_, asked.sent);
+  else if (answer.outcome == store_outcome::conflict)
+    end_life(now, "the store has ended this node's lease");
+}
+
+void membership::create(node_time now) {
+  const node_record record{settings_.address, message_version};
+  ask(now, purpose::create, ask_commit{{store_write{own_key(), encode(record), expected_, lease_, false}}});
+}
+
+void membership::on_created(node_time now, const open_question& asked, const store_answer& answer) {
+  if (phase_ != phase::registering || asked.lease != lease_) return;
+  const store_entry* standing = answer.entries.empty() ? nullptr : &answer.entries.front();
+  const bool conflict = answer.outcome == store_outcome::conflict;
+  const bool ours = conflict && standing != nullptr && standing->lease == lease_; // one whose outcome was unknown
+  if (!answer.ok() && !ours) {
+    expected_ = 0;
+    if (!conflict) {
+      problem_ = "the store does not register this node: " + answer.why;
+    } else if (standing != nullptr && old_leases_.contains(standing->lease)) {
+      expected_ = standing->revision; // of a life of this process that is over: nobody need wait for the lease's end
+      return create(now);
+    } else if (standing != nullptr) {
+      problem_ = "another process is registered as node \"" + settings_.name +
+                 "\"; if it was an earlier one of this node, its lease ends within " +
+                 std::to_string(time_to_live().count() / 1000) + " s, else give each its own [cluster] node";
+    }
+    return retry(now);
+  }
+  phase_ = phase::registered;
+  incarnation_ = ours ? standing->revision : answer.revision;
+  problem_.clear();
+  pause_ = node_time{0};
+  list_at_ = now; // what follows from it need not wait for the watch
+}
+
+/// Once its lease is over, a strict node lets go: others may be given what it held.
+void membership::look_at_lease(node_time now) {
+  if (lease_ == 0 || settings_.budget == budget_rule::available) return;
+  if (now >= lease_from_ + lease_length()) end_life(now, "the store has not prolonged this node's lease in time");
+}
+
+void membership::end_life(node_time now, std::string why) {
+  if (lease_ != 0) {
+    old_leases_.insert(lease_);
+    ask(ask_revoke{lease_}); // if it is heard, the others need not wait
+  }
+  if (std::exchange(was_member_, false)) fenced_ = true;
+  phase_ = phase::leasing;
+  lease_ = 0;
+  incarnation_ = 0;
+  problem_ = std::move(why);
+  retry_at_ = now;
+}
+
+void membership::surrender(node_time) {
+  if (phase_ == phase::left) return;
+  if (lease_ != 0) ask(ask_revoke{lease_});
+  phase_ = phase::left;
+  lease_ = 0;
+  incarnation_ = 0;
+  was_member_ = false;
+}
+
+// -- the store as this node knows it ---------------------------------------------------------------------------------
+
+void membership::on_listed(node_time now, const open_question& asked, const store_answer& answer) {
+  if (!answer.ok()) {
+    list_at_ = std::max(list_at_, now + settings_.failure_timeout / 8);
+    return;
+  }
+  const bool went_back = answer.revision < asked.newest; // it was restored from a backup, or founded anew
+  if (!went_back && answer.revision < std::max(snapshot_, view_revision_)) return; // overtaken by events
+  list_at_ = now + settings_.failure_timeout * 2; // should the watch have missed something
+  if (went_back) {
+    if (lease_ != 0) end_life(now, "the store has gone back to an earlier state");
+    newest_ = answer.revision;
+    view_ = {};
+    view_revision_ = 0;
+    if (watch_ != 0) ask(ask_unwatch{watch_});
+    watch_ = 0;
+  }
+  nodes_.clear();
+  snapshot_ = answer.revision;
+  for (const store_entry& one : answer.entries)
+    take_entry(one.key, one.value, one.revision);
+  if (watch_ == 0 && phase_ != phase::left) watch_ = ask(ask_watch{settings_.root + "cluster/", snapshot_});
+  look_at_own_key(now);
+  look_at_view(now);
+}
+
+void membership::on_event(node_time now, std::uint64_t watch, const store_event& event) {
+  look_at_lease(now);
+  if (watch != watch_) return;
+  if (event.lost) {
+    watch_ = 0;
+    list_at_ = now;
+    return;
+  }
+  newest_ = std::max(newest_, event.revision);
+  if (event.revision <= snapshot_) return;
+  snapshot_ = event.revision;
+  for (const store_change& one : event.changes)
+    take_entry(one.key, one.value, event.revision);
+  look_at_own_key(now);
+  look_at_view(now);
+}
+
+void membership::take_entry(const std::string& key, const std::optional<std::string>& value, store_revision revision) {
+  if (key == view_key()) {
+    if (revision <= view_revision_) return; // its own change has told it that already
+    const auto record = value ? decode_record<view_record>(*value) : std::nullopt;
+    view_readable_ = record.has_value();
+    if (!record) {
+      problem_ = "the view that the store keeps under " + key + " cannot be read";
+      return;
+    }
+    view_ = record->now;
+    view_revision_ = revision;
+    return;
+  }
+  const auto names = names_of_key(settings_.root, nodes_folder, key);
+  if (!names || names->size() != 1) return;
+  const auto record = value ? decode_record<node_record>(*value) : std::nullopt;
+  if (record)
+    nodes_[names->front()] = {revision, *record};
   else
-    send_voters(view_prepare{settings_.address, proposal_->ballot});
+    nodes_.erase(names->front());
 }
 
-/// Somebody else is at it: look again a little later.
-void membership::abandon_proposal(node_time now, std::uint64_t newest) {
-  newest_ballot_ = std::max(newest_ballot_, newest);
-  proposal_.reset();
-  const auto pause = static_cast<std::uint64_t>((settings_.failure_timeout / 8).count());
-  propose_at_ = now + node_time(static_cast<std::int64_t>(random(pause)));
+void membership::look_at_own_key(node_time now) {
+  if (phase_ != phase::registered || snapshot_ < incarnation_) return;
+  const auto found = nodes_.find(settings_.name);
+  if (found == nodes_.end() || found->second.incarnation != incarnation_)
+    end_life(now, "the store has given this node up");
 }
 
-void membership::on(node_time now, const view_promise& what) {
-  if (!proposal_ || proposal_->accepting || what.ballot != proposal_->ballot) return;
-  if (!what.promised) return abandon_proposal(now, what.newest);
-  proposal_->promises[what.voter] = what;
-  if (proposal_->promises.size() >= majority()) enough_promises(now);
+// -- the view --------------------------------------------------------------------------------------------------------
+
+/// Which of the registered nodes it is, by name: the first changes the view, the others only if it does not.
+std::size_t membership::rank() const {
+  return static_cast<std::size_t>(std::distance(nodes_.begin(), nodes_.find(settings_.name)));
 }
 
-void membership::enough_promises(node_time now) {
-  const view_promise* newest = nullptr;
-  for (const auto& [voter, promise] : proposal_->promises)
-    if (newest == nullptr || promise.accepted_ballot > newest->accepted_ballot) newest = &promise;
-  proposal_->next = next_view(newest->accepted, now);
-  // A view that is as it was is proposed nevertheless: it may not have been chosen yet, and afterwards it is.
-  proposal_->accepting = true;
-  proposal_->resend_at = now;
-  resend_proposal(now);
+void membership::look_at_view(node_time now) {
+  if (self() != nullptr)
+    was_member_ = true;
+  else if (was_member_)
+    end_life(now, "the other nodes have given this node up");
+  if (phase_ != phase::registered || !nodes_.contains(settings_.name) || !view_readable_ || next_view() == view_) {
+    change_at_.reset();
+    return;
+  }
+  if (asking(purpose::change, now)) return;
+  if (!change_at_) {
+    const auto pause = settings_.failure_timeout / 20;
+    const auto jitter = node_time(static_cast<std::int64_t>(random(static_cast<std::uint64_t>(pause.count()))));
+    change_at_ = rank() == 0 ? now : now + pause * static_cast<std::int64_t>(rank()) + jitter;
+  }
+  if (now >= *change_at_) change(now);
 }
 
-view membership::next_view(const view& base, node_time now) const {
-  view next = base;
-  const auto given_up = [&](const member& one) {
-    std::size_t votes = 0;
-    for (const auto& [voter, promise] : proposal_->promises)
-      votes += static_cast<std::size_t>(
-          std::any_of(promise.expired.begin(), promise.expired.end(), [&](const expired_life& life) {
-            return life.name == one.name && life.incarnation >= one.incarnation;
-          }));
-    return votes >= majority();
-  };
-  for (const member& one : base.members)
-    if (given_up(one)) {
+void membership::change(node_time now) {
+  change_at_.reset();
+  view next = next_view();
+  // The view as it is known here, and a life that the store still knows: else nothing is written.
+  ask(now, purpose::change,
+      ask_commit{{store_write{view_key(), encode(view_record{next}), view_revision_, 0, false},
+                  store_write{own_key(), std::nullopt, incarnation_, 0, true}}});
+  open_.rbegin()->second.next = std::move(next);
+}
+
+void membership::on_changed(node_time now, const open_question& asked, const store_answer& answer) {
+  if (answer.ok() && answer.revision > view_revision_) {
+    view_ = asked.next;
+    view_revision_ = answer.revision;
+  } else if (!answer.ok()) { // somebody was faster, or the outcome is unknown: look again before the next try
+    list_at_ = now;
+    change_at_ = now + settings_.failure_timeout / 10 +
+                 node_time(static_cast<std::int64_t>(
+                     random(static_cast<std::uint64_t>((settings_.failure_timeout / 10).count()))));
+  }
+  look_at_view(now);
+}
+
+view membership::next_view() const {
+  view next = view_;
+  for (const member& one : view_.members)
+    if (const auto found = nodes_.find(one.name);
+        found == nodes_.end() || found->second.incarnation != one.incarnation) {
       next.departed.push_back({one.id, one.name, one.incarnation});
       std::erase(next.members, one);
     }
-  for (const auto& [name, who] : knocks_) {
-    if (now - who.at >= settings_.failure_timeout || find_member(next, name) != nullptr) continue;
-    if (is_expired(name, who.incarnation)) continue;
+  for (const auto& [name, who] : nodes_) {
+    if (find_member(next, name) != nullptr) continue;
     std::set<node_id> taken;
     std::optional<node_id> own;
-    bool over = false;
     for (const member& one : next.members)
       taken.insert(one.id);
     for (const departed_member& one : next.departed) {
       taken.insert(one.id);
-      if (one.name != name) continue;
-      own = one.id;
-      over = over || one.incarnation >= who.incarnation;
+      if (one.name == name) own = one.id;
     }
     node_id id = own.value_or(1);
     while (!own && taken.contains(id))
       ++id;
-    if (over || id > max_node_id) continue;
-    next.members.push_back({id, name, who.address, who.incarnation});
+    if (id <= max_node_id) next.members.push_back({id, name, who.record.address, who.incarnation});
   }
   if (next.departed.size() > max_departed)
     next.departed.erase(next.departed.begin(), next.departed.end() - static_cast<std::ptrdiff_t>(max_departed));
   std::sort(next.members.begin(), next.members.end());
-  if (next != base) ++next.epoch;
+  if (next != view_) ++next.epoch;
   return next;
-}
-
-void membership::on(node_time now, const view_accepted& what) {
-  if (!proposal_ || !proposal_->accepting || what.ballot != proposal_->ballot) return;
-  if (!what.accepted) return abandon_proposal(now, what.newest);
-  proposal_->accepted.insert(what.voter);
-  if (proposal_->accepted.size() < majority()) return;
-  const view_chosen word{proposal_->ballot, proposal_->next};
-  const view before = view_;
-  proposal_.reset();
-  std::set<std::string> to(settings_.seeds.begin(), settings_.seeds.end());
-  for (const view* some : {&before, &word.chosen})
-    for (const member& one : some->members)
-      to.insert(one.address);
-  to.erase(settings_.address);
-  for (const std::string& address : to)
-    send(address, word);
-  install(now, word.ballot, word.chosen);
-  // Nothing came of it (not enough voters agree that somebody is gone): not again at once.
-  propose_at_ = now + settings_.failure_timeout / 10;
-}
-
-// -- disk ------------------------------------------------------------------------------------------------------------
-
-namespace {
-// The memory is kept as a promise is sent: one encoding for both.
-constexpr std::string_view memory_mark = "pg_edge voter 1\n";
-} // namespace
-
-protocol::bytes encode(const voter_memory& what) {
-  view_promise as{"", what.promised, true, what.promised, what.accepted_ballot, what.accepted, {}};
-  for (const auto& [name, incarnation] : what.expired)
-    as.expired.push_back({name, incarnation});
-  return std::string(memory_mark) + encode(node_message(as));
-}
-
-std::optional<voter_memory> decode_voter_memory(protocol::bytes_view raw) {
-  if (!raw.starts_with(memory_mark)) return std::nullopt;
-  const decoded_message read = decode(raw.substr(memory_mark.size()));
-  const auto* as = read.what ? std::get_if<view_promise>(&*read.what) : nullptr;
-  if (as == nullptr) return std::nullopt;
-  voter_memory result{as->ballot, as->accepted_ballot, as->accepted, {}};
-  for (const expired_life& life : as->expired)
-    result.expired[life.name] = life.incarnation;
-  return result;
 }
 
 } // namespace pg_edge::cluster

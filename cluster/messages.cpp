@@ -148,12 +148,6 @@ decoded_message decode(protocol::bytes_view raw) {
 }
 
 std::string mismatch(const node_hello& ours, const node_hello& theirs, std::uint16_t their_version) {
-  const auto list = [](const std::vector<std::string>& all) {
-    std::string text;
-    for (const std::string& one : all)
-      text += (text.empty() ? "" : ", ") + one;
-    return text;
-  };
   if (their_version < oldest_compatible_version)
     return "node " + theirs.name + " speaks version " + std::to_string(their_version) + " of the nodes' protocol (" +
            theirs.software + "); the oldest that " + ours.name + " understands is " +
@@ -162,9 +156,6 @@ std::string mismatch(const node_hello& ours, const node_hello& theirs, std::uint
     return "node " + theirs.name + " belongs to cluster \"" + theirs.cluster + "\", node " + ours.name +
            " to cluster \"" + ours.cluster + "\": set the same [cluster] name";
   if (ours.name == theirs.name) return "both nodes are called \"" + ours.name + "\": give each its own [cluster] node";
-  if (ours.seeds != theirs.seeds)
-    return "node " + theirs.name + " has the seeds " + list(theirs.seeds) + ", node " + ours.name + " has " +
-           list(ours.seeds) + ": seeds are the voters and must be the same on all nodes";
   return {};
 }
 

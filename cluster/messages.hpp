@@ -29,12 +29,11 @@ inline constexpr std::uint16_t oldest_compatible_version = 1;
 struct node_hello {
   static constexpr std::uint16_t number = 1;
   std::string cluster, name, address;
-  std::vector<std::string> seeds; // sorted: they are the voters, so all nodes must mean the same
-  std::string software;           // for people
+  std::string software; // for people
   bool answer = false;
   template <class F, class T>
   static void fields(F& f, T& x) {
-    f(x.cluster), f(x.name), f(x.address), f(x.seeds), f(x.software), f(x.answer);
+    f(x.cluster), f(x.name), f(x.address), f(x.software), f(x.answer);
   }
 };
 
@@ -45,116 +44,6 @@ struct node_refusal {
   template <class F, class T>
   static void fields(F& f, T& x) {
     f(x.why);
-  }
-};
-
-// -- who is there: see cluster/membership.hpp ------------------------------------------------------------------------
-
-/// To every voter: I am here, please go on answering. From who is not in the view yet: take me in.
-struct heartbeat {
-  static constexpr std::uint16_t number = 10;
-  std::string name, address;
-  std::uint64_t incarnation = 0;
-  std::uint64_t sent_at = 0; // by the sender's own clock, in ms; comes back in the answer
-  std::uint64_t epoch = 0;   // of the view that it knows
-  template <class F, class T>
-  static void fields(F& f, T& x) {
-    f(x.name), f(x.address), f(x.incarnation), f(x.sent_at), f(x.epoch);
-  }
-};
-
-struct heartbeat_answer {
-  static constexpr std::uint16_t number = 11;
-  std::string voter; // its address
-  std::uint64_t incarnation = 0, sent_at = 0;
-  bool granted = false; // the voter will not give this life up before failure_timeout has passed
-  bool expired = false; // it has given it up: come back with a larger incarnation
-  std::uint64_t epoch = 0;
-  std::vector<view> newer; // one, if the sender's is out of date
-  template <class F, class T>
-  static void fields(F& f, T& x) {
-    f(x.voter), f(x.incarnation), f(x.sent_at), f(x.granted), f(x.expired), f(x.epoch), f(x.newer);
-  }
-};
-
-/// To every voter: this life is over by its own will; it holds its lease no more.
-struct surrender {
-  static constexpr std::uint16_t number = 12;
-  std::string name;
-  std::uint64_t incarnation = 0;
-  template <class F, class T>
-  static void fields(F& f, T& x) {
-    f(x.name), f(x.incarnation);
-  }
-};
-
-// -- agreeing on the next view ---------------------------------------------------------------------------------------
-
-struct view_prepare {
-  static constexpr std::uint16_t number = 13;
-  std::string voter;
-  std::uint64_t ballot = 0;
-  template <class F, class T>
-  static void fields(F& f, T& x) {
-    f(x.voter), f(x.ballot);
-  }
-};
-
-struct expired_life {
-  std::string name;
-  std::uint64_t incarnation = 0;
-  template <class F, class T>
-  static void fields(F& f, T& x) {
-    f(x.name), f(x.incarnation);
-  }
-};
-
-struct view_promise {
-  static constexpr std::uint16_t number = 14;
-  std::string voter;
-  std::uint64_t ballot = 0;
-  bool promised = false; // no: `newest` has been promised to somebody
-  std::uint64_t newest = 0;
-  std::uint64_t accepted_ballot = 0;
-  view accepted;
-  std::vector<expired_life> expired; // lives that this voter has given up for good
-  template <class F, class T>
-  static void fields(F& f, T& x) {
-    f(x.voter), f(x.ballot), f(x.promised), f(x.newest), f(x.accepted_ballot), f(x.accepted), f(x.expired);
-  }
-};
-
-struct view_accept {
-  static constexpr std::uint16_t number = 15;
-  std::string voter;
-  std::uint64_t ballot = 0;
-  view proposed;
-  template <class F, class T>
-  static void fields(F& f, T& x) {
-    f(x.voter), f(x.ballot), f(x.proposed);
-  }
-};
-
-struct view_accepted {
-  static constexpr std::uint16_t number = 16;
-  std::string voter;
-  std::uint64_t ballot = 0;
-  bool accepted = false;
-  std::uint64_t newest = 0;
-  template <class F, class T>
-  static void fields(F& f, T& x) {
-    f(x.voter), f(x.ballot), f(x.accepted), f(x.newest);
-  }
-};
-
-/// To everybody: a majority has accepted it.
-struct view_chosen {
-  static constexpr std::uint16_t number = 17;
-  std::uint64_t ballot = 0;
-  view chosen;
-  template <class F, class T>
-  static void fields(F& f, T& x) {
-    f(x.ballot), f(x.chosen);
   }
 };
 
@@ -289,12 +178,33 @@ struct cancel_forward {
   }
 };
 
+// -- kept in the store: see cluster/membership.hpp -------------------------------------------------------------------
+
+/// A life of a node that is registered.
+struct node_record {
+  static constexpr std::uint16_t number = 40;
+  std::string address;
+  std::uint32_t version = 0; // message_version of its release
+  template <class F, class T>
+  static void fields(F& f, T& x) {
+    f(x.address), f(x.version);
+  }
+};
+
+struct view_record {
+  static constexpr std::uint16_t number = 41;
+  view now;
+  template <class F, class T>
+  static void fields(F& f, T& x) {
+    f(x.now);
+  }
+};
+
 // -- all of them -----------------------------------------------------------------------------------------------------
 
 /// The table: every message there is. To add one, write its struct with a new number and name it here.
-using node_message = std::variant<node_hello, node_refusal, heartbeat, heartbeat_answer, surrender, view_prepare,
-                                  view_promise, view_accept, view_accepted, view_chosen, pool_ask, pool_state,
-                                  pool_report, pool_order, pool_reserve, pool_known, roster, cancel_forward>;
+using node_message = std::variant<node_hello, node_refusal, pool_ask, pool_state, pool_report, pool_order, pool_reserve,
+                                  pool_known, roster, cancel_forward, node_record, view_record>;
 
 [[nodiscard]] protocol::bytes encode(const node_message& what);
 

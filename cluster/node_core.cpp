@@ -5,10 +5,8 @@
 
 namespace pg_edge::cluster {
 
-node_core::node_core(membership_settings settings, voter_memory kept, std::uint64_t incarnation, node_time now,
-                     std::uint64_t seed, pool_sizes sizes)
-    : members_(std::move(settings), std::move(kept), incarnation, now, seed), sizes_(std::move(sizes)),
-      seen_incarnation_(incarnation) {}
+node_core::node_core(membership_settings settings, node_time now, std::uint64_t seed, pool_sizes sizes)
+    : members_(std::move(settings), now, seed), sizes_(std::move(sizes)) {}
 
 // -- words -----------------------------------------------------------------------------------------------------------
 
@@ -18,7 +16,7 @@ void node_core::send(node_id to, node_message what) {
   if (own->id == to)
     to_self_.push_back(std::move(what));
   else if (const member* other = find_member(members_.current(), to))
-    outgoing_.push_back({other->address, std::move(what)});
+    outgoing_.push_back({other->address, own->incarnation, std::move(what)});
 }
 
 void node_core::send(const std::vector<pool_books::outgoing>& words) {
@@ -33,11 +31,8 @@ void node_core::deliver_own(node_time now) {
       take(now, one);
 }
 
-std::vector<membership::outgoing> node_core::take_outgoing() {
-  std::vector<membership::outgoing> result = std::exchange(outgoing_, {});
-  auto more = members_.take_outgoing();
-  result.insert(result.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-  return result;
+std::vector<node_core::outgoing> node_core::take_outgoing() {
+  return std::exchange(outgoing_, {});
 }
 
 std::vector<node_core::local_order> node_core::take_orders() {
@@ -63,10 +58,22 @@ void node_core::tick(node_time now) {
   deliver_own(now);
 }
 
-void node_core::on_message(node_time now, const node_message& what) {
-  members_.on_message(now, what);
+void node_core::on_answer(node_time now, std::uint64_t question, const store_answer& answer) {
+  members_.on_answer(now, question, answer);
   look_at_view(now);
-  take(now, what);
+  deliver_own(now);
+}
+
+void node_core::on_event(node_time now, std::uint64_t watch, const store_event& event) {
+  members_.on_event(now, watch, event);
+  look_at_view(now);
+  deliver_own(now);
+}
+
+void node_core::on_message(node_time now, const sender& from, const node_message& what) {
+  members_.look_at_lease(now); // it may have been over before this came
+  look_at_view(now);
+  if (has_member(members_.current(), from.name, from.incarnation)) take(now, what);
   deliver_own(now);
 }
 
@@ -89,16 +96,17 @@ void node_core::surrender(node_time now) {
 
 /// After every word: a new view, or the end of this node's life, changes who is whose steward.
 void node_core::look_at_view(node_time now) {
-  if (members_.incarnation() != seen_incarnation_) {
-    seen_incarnation_ = members_.incarnation();
+  if (members_.take_fenced()) {
+    fenced_ = true;
     for (auto& [key, agent] : agents_)
       agent.fenced();
     books_.clear();
-    fenced_ = members_.take_fenced() || fenced_;
+    books_stale_ = false;
+    seen_epoch_ = 0;
   }
   const member* own = members_.self();
   if (own == nullptr) return;
-  if (now >= members_.majority_lease_end()) {
+  if (now >= members_.granted_until()) {
     books_stale_ = true;
   } else if (std::exchange(books_stale_, false)) {
     for (auto& [key, books] : books_)
@@ -190,7 +198,7 @@ pool_books* node_core::books_of(const pool_key& pool, std::uint64_t epoch, node_
   const member* steward = steward_of(members_.current(), pool);
   if (own == nullptr || steward == nullptr || steward->id != own->id || epoch != members_.current().epoch)
     return nullptr;
-  if (books_stale_ || now >= members_.majority_lease_end()) return nullptr;
+  if (books_stale_ || now >= members_.granted_until()) return nullptr;
   if (const auto found = books_.find(pool); found != books_.end()) return &found->second;
   if (!make) return nullptr;
   const auto size = sizes_(pool);
@@ -231,7 +239,7 @@ std::vector<node_core::clearing> node_core::to_clear() const {
 }
 
 void node_core::cleared(node_time now, const clearing& what) {
-  if (now >= members_.majority_lease_end()) return; // it is asked for again by whoever is the steward then
+  if (now >= members_.granted_until()) return; // it is asked for again by whoever is the steward then
   const auto found = books_.find(what.pool);
   if (found == books_.end()) return;
   send(found->second.cleared(what.life));

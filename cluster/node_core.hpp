@@ -1,6 +1,6 @@
 // All that a node of a cluster decides, in one place without sockets or threads: its membership, what its own shares
 // hold of each pool (pool_agent), and the books of the pools whose steward it is (pool_books). The owner passes in what
-// happens, then carries out what the take_...() functions return; the simulator does in
+// happens, then carries out what the take_...() functions return: actors/cluster_node does in a node, the simulator in
 // tests/cluster.
 #pragma once
 
@@ -24,6 +24,16 @@ using pool_sizes = std::function<std::optional<pool_size>(const pool_key&)>;
 
 class node_core {
 public:
+  struct outgoing {
+    std::string to;                // an address
+    std::uint64_t incarnation = 0; // of the life that says it: goes with it
+    node_message what;
+  };
+  /// Who has sent a message, as the envelope says.
+  struct sender {
+    std::string name;
+    std::uint64_t incarnation = 0;
+  };
   struct local_order {
     pool_key pool;
     permit_order order; // to.share: the index on this node
@@ -34,11 +44,14 @@ public:
     friend auto operator<=>(const clearing&, const clearing&) = default;
   };
 
-  node_core(membership_settings settings, voter_memory kept, std::uint64_t incarnation, node_time now,
-            std::uint64_t seed, pool_sizes sizes);
+  node_core(membership_settings settings, node_time now, std::uint64_t seed, pool_sizes sizes);
 
   void tick(node_time now);
-  void on_message(node_time now, const node_message& what);
+  /// What the store says to a question of take_questions(), or tells of a watch.
+  void on_answer(node_time now, std::uint64_t question, const store_answer& answer);
+  void on_event(node_time now, std::uint64_t watch, const store_event& event);
+  /// Dropped unless it is of a life that the view has: a node that thaws after it was given up is not heard.
+  void on_message(node_time now, const sender& from, const node_message& what);
   /// The connection to that address is a new one: what was under way on the old one may be lost.
   void reconnected(node_time now, const std::string& address);
   void surrender(node_time now);
@@ -52,11 +65,11 @@ public:
   /// Postgres has no backend of that life in that pool any more.
   void cleared(node_time now, const clearing& what);
 
-  [[nodiscard]] std::vector<membership::outgoing> take_outgoing();
+  [[nodiscard]] std::vector<store_question> take_questions() { return members_.take_questions(); }
+  [[nodiscard]] std::vector<outgoing> take_outgoing();
   [[nodiscard]] std::vector<local_order> take_orders();
   /// What shares hold is not theirs any more: they close every server, then join again as new lives.
   [[nodiscard]] bool take_fenced();
-  [[nodiscard]] bool take_dirty() { return members_.take_dirty(); }
   [[nodiscard]] std::vector<clearing> to_clear() const;
 
   [[nodiscard]] const membership& members() const { return members_; }
@@ -85,11 +98,11 @@ private:
   pool_sizes sizes_;
   std::map<pool_key, pool_agent> agents_;
   std::map<pool_key, pool_books> books_;
-  std::uint64_t seen_epoch_ = 0, seen_incarnation_ = 0;
+  std::uint64_t seen_epoch_ = 0;
   bool fenced_ = false;
-  bool books_stale_ = false; // the majority's lease was over meanwhile
+  bool books_stale_ = false; // the lease was over meanwhile
   node_time repeat_at_{0};
-  std::vector<membership::outgoing> outgoing_;
+  std::vector<outgoing> outgoing_;
   std::vector<node_message> to_self_;
   std::vector<local_order> orders_;
 };

@@ -194,6 +194,7 @@ pool_books::words pool_books::on_report(const pool_report& report) {
   if (told == states_.end()) return {};
   for (share_state& share : told->second.shares)
     if (share.key == report.report.from) {
+      share.seen = std::max(share.seen, report.report.granted);
       share.returned = std::max(share.returned, report.report.returned);
       share.wanted = report.report.wanted;
       share.draining = report.report.draining;

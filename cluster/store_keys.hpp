@@ -8,8 +8,8 @@
 //     settings/<name>                  global settings set at run time
 //     bans/<kind>/<tenant>/<name>      kind: tenant, user, address; address bans have the tenant "-"
 //     audit/<time>-<n>                 who changed what; the newest are kept
-//     nodes/<node>                     live nodes, each with its lease        } written by the cluster's own
-//     stewards/<pool>                  who carries a pool, where that is strict }
+//     cluster/nodes/<node>             live nodes, each with its lease        } cluster/membership.hpp
+//     cluster/view                     who is in the cluster, by epoch        }
 //     postgres/<cluster>/...           high availability: primary, epoch, lease
 #pragma once
 

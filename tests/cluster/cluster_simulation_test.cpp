@@ -1,5 +1,6 @@
 // Thousands of random lives of a cluster, each checked after every event. A failure prints its seed; to run that one
 // again: PG_EDGE_SEED=<seed> cluster_test --run_test=cluster_simulation_test. PG_EDGE_SEEDS=<n> runs more of them.
+#include "cluster/store_keys.hpp"
 #include "cluster_simulator.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -17,21 +18,22 @@ constexpr std::int64_t faults_end = 40'000, clients_end = 55'000, all_ends = 75'
 constexpr std::int64_t longest_query = 3000;
 } // namespace
 
-cluster_simulator::cluster_simulator(std::uint64_t seed, slip made) : slip_(made), random_(seed * 2654435761 + 1) {
+cluster_simulator::cluster_simulator(std::uint64_t seed, slip made)
+    : slip_(made), random_(seed * 2654435761 + 1),
+      store_(made == slip::hasty_store ? 1.6 : 0.97 + 0.01 * static_cast<double>(seed % 7)) {
   const std::size_t count = 3 + random(3);
   nodes_.resize(count);
   for (std::size_t n = 0; n < count; ++n) {
     nodes_[n].address = "node" + std::to_string(n) + ":1";
     nodes_[n].clock_offset = static_cast<ms>(random(1'000'000));
     nodes_[n].clock_rate = 0.97 + 0.01 * static_cast<double>(random(7));
-    if (n < 3 || (count == 5 && one_in(2) && n < 5)) seeds_.push_back(nodes_[n].address);
   }
-  if (seeds_.size() == 4) seeds_.pop_back();
   size_ = static_cast<std::uint32_t>(1 + random(6));
   pools_ = {{"t", "app", "alice"}, {"t", "app", "bob"}};
   for (std::size_t n = 0; n < count; ++n)
     at(static_cast<ms>(random(3000)), [this, n] { start(n); });
   at(5000, [this] { fault(); });
+  look_at_leases();
 }
 
 std::uint64_t cluster_simulator::random(std::uint64_t below) {
@@ -44,13 +46,19 @@ void cluster_simulator::at(ms delay, std::function<void()> run) {
 }
 
 void cluster_simulator::in_node(std::size_t n, ms delay, std::function<void()> run) {
-  at(delay, [this, n, process = nodes_[n].process, run = std::move(run)]() mutable {
-    node& who = nodes_[n];
-    if (who.core == nullptr || who.process != process) return;
-    if (now_ < who.frozen_until) return in_node(n, who.frozen_until - now_, std::move(run));
-    run();
-    if (who.core != nullptr) after(n);
-  });
+  in_process(n, nodes_[n].process, now_ + delay, order_++, std::move(run));
+}
+
+/// What waits for a stopped process keeps its place: words of one connection stay in order.
+void cluster_simulator::in_process(std::size_t n, std::uint64_t process, ms when, std::uint64_t order,
+                                   std::function<void()> run) {
+  queue_.push({when, order, [this, n, process, order, run = std::move(run)]() mutable {
+                 node& who = nodes_[n];
+                 if (who.core == nullptr || who.process != process) return;
+                 if (now_ < who.frozen_until) return in_process(n, process, who.frozen_until, order, std::move(run));
+                 run();
+                 if (who.core != nullptr) after(n);
+               }});
 }
 
 node_time cluster_simulator::clock(const node& n) const {
@@ -80,10 +88,10 @@ void cluster_simulator::start(std::size_t n) {
   who.shares.clear();
   who.clearing.clear();
   const auto wall = static_cast<std::uint64_t>(now_ + 1) * 1000;
-  who.core = std::make_unique<node_core>(membership_settings{"n" + std::to_string(n), who.address, seeds_,
+  who.core = std::make_unique<node_core>(membership_settings{store_root("sim"), "n" + std::to_string(n), who.address,
                                                              std::chrono::milliseconds(failure_timeout_ms),
                                                              budget_rule::strict},
-                                         who.disk, wall, clock(who), random(1'000'000'000), [this](const pool_key&) {
+                                         clock(who), random(1'000'000'000), [this](const pool_key&) {
                                            return pool_size{size_, 0};
                                          });
   who.next_incarnation = wall;
@@ -137,7 +145,8 @@ void cluster_simulator::after(std::size_t n) {
         share& to = nodes_[n].shares.at(order.pool);
         if (!to.voided && to.machine.on_order(order.order)) settle(n, order.pool);
       });
-  if (who.core->take_dirty()) who.disk = who.core->members().memory();
+  for (const store_question& asked : who.core->take_questions())
+    ask_store(n, asked);
   for (const auto& word : who.core->take_outgoing())
     send(n, word);
   for (const auto& what : who.core->to_clear())
@@ -146,26 +155,19 @@ void cluster_simulator::after(std::size_t n) {
 
 // -- the network -----------------------------------------------------------------------------------------------------
 
-void cluster_simulator::send(std::size_t from, const membership::outgoing& word) {
+void cluster_simulator::send(std::size_t from, const node_core::outgoing& word) {
   const auto found =
       std::find_if(nodes_.begin(), nodes_.end(), [&](const node& one) { return one.address == word.to; });
   const auto to = static_cast<std::size_t>(found - nodes_.begin());
-  require(found != nodes_.end(), "words go to nodes");
+  require(found != nodes_.end() && to != from, "words go to other nodes");
   const protocol::bytes raw = encode(word.what); // what arrives is what the encoding makes of it
-  const auto receive = [this, to, raw] {
+  const node_core::sender sender{"n" + std::to_string(from), word.incarnation};
+  const auto receive = [this, to, raw, sender] {
     const auto read = decode(raw);
     require(read.what.has_value(), "what one node writes another can read");
-    nodes_[to].core->on_message(clock(nodes_[to]), *read.what);
+    nodes_[to].core->on_message(clock(nodes_[to]), sender, *read.what);
   };
-  const std::uint16_t number = std::visit([](const auto& one) { return one.number; }, word.what);
   if (cut(from, to)) return;
-  if (from == to) return in_node(to, 0, receive);
-  if (number < 20) { // of membership: anything may happen to it
-    if (faults_ && one_in(20)) return;
-    for (int copies = faults_ && one_in(20) ? 2 : 1; copies > 0; --copies)
-      in_node(to, static_cast<ms>(random(one_in(10) ? 400 : 20)), receive);
-    return;
-  }
   const std::pair way{from, to};
   ms& last = last_arrival_[way];
   last = std::max(last, now_ + static_cast<ms>(random(20)));
@@ -177,12 +179,95 @@ void cluster_simulator::send(std::size_t from, const membership::outgoing& word)
 
 void cluster_simulator::reset_connection(std::size_t a, std::size_t b) {
   ++connection_[{std::min(a, b), std::max(a, b)}];
-  if (cut(a, b)) return;
+  if (cut(a, b) || a == store_side || b == store_side) return;
   for (const auto& [one, other] : {std::pair{a, b}, std::pair{b, a}})
     if (nodes_[one].core != nullptr)
       in_node(one, static_cast<ms>(random(200)), [this, one = one, other = other] {
         nodes_[one].core->reconnected(clock(nodes_[one]), nodes_[other].address);
       });
+}
+
+// -- the way to the store --------------------------------------------------------------------------------------------
+
+/// Now and then the way there takes long (a slow disk), or the question or its answer is lost.
+void cluster_simulator::ask_store(std::size_t n, const store_question& asked) {
+  if (std::holds_alternative<ask_watch>(asked.what)) return watch_store(n, asked);
+  if (const auto* over = std::get_if<ask_unwatch>(&asked.what)) {
+    std::erase_if(watches_, [&](const auto& one) {
+      return one->node == n && one->process == nodes_[n].process && one->number == over->watch;
+    });
+    return;
+  }
+  const auto way = [this] { return static_cast<ms>(random(one_in(10) ? 400 : 15)); };
+  const bool changes = std::holds_alternative<ask_commit>(asked.what) ||
+                       std::holds_alternative<ask_grant>(asked.what) || std::holds_alternative<ask_revoke>(asked.what);
+  const auto failure = [](store_outcome outcome) {
+    store_answer out;
+    out.outcome = outcome;
+    out.why = "simulated";
+    return out;
+  };
+  const auto unknown = failure(changes ? store_outcome::unknown : store_outcome::unavailable);
+  const ms time_out = 500 + static_cast<ms>(random(4500));
+  if (!store_reached(n) || (faults_ && one_in(40)))
+    return answer_later(n, asked, time_out, one_in(2) ? failure(store_outcome::unavailable) : unknown);
+  // From here on it may be carried out although the process that asked is gone. It may also come very late.
+  at(faults_ && one_in(200) ? time_out : way(), [=, this, process = nodes_[n].process] {
+    if (store_away_) return answer_later(n, asked, time_out, unknown);
+    const store_answer answer = store_.answer(now_, asked);
+    tell_watches();
+    if (nodes_[n].process != process) return;
+    const bool lost = cut(n, store_side) || (faults_ && one_in(40));
+    answer_later(n, asked, lost ? time_out : way(), lost ? unknown : answer);
+  });
+}
+
+void cluster_simulator::answer_later(std::size_t n, const store_question& asked, ms delay, store_answer answer) {
+  in_node(n, delay, [this, n, number = asked.number, answer = std::move(answer)] {
+    nodes_[n].core->on_answer(clock(nodes_[n]), number, answer);
+  });
+}
+
+void cluster_simulator::watch_store(std::size_t n, const store_question& asked) {
+  const auto& what = std::get<ask_watch>(asked.what);
+  auto made = std::make_shared<store_watch>();
+  made->node = n;
+  made->process = nodes_[n].process;
+  made->number = asked.number;
+  made->prefix = what.prefix;
+  made->told = static_cast<std::size_t>(what.after); // commits count from 1
+  watches_.push_back(std::move(made));
+  tell_watches();
+}
+
+/// A watch whose node is cut off goes on where it was when it is not any more, or says that it is lost.
+void cluster_simulator::tell_watches() {
+  std::erase_if(watches_, [&](const auto& one) {
+    return one->lost || nodes_[one->node].process != one->process || nodes_[one->node].core == nullptr;
+  });
+  for (const auto& one : watches_) {
+    if (!store_reached(one->node)) continue;
+    while (one->told < store_.history().size() && !one->lost) {
+      store_event event = store_.history()[one->told++];
+      std::erase_if(event.changes, [&](const store_change& change) { return !change.key.starts_with(one->prefix); });
+      if (event.changes.empty()) continue;
+      one->lost = faults_ && one_in(60);
+      if (one->lost) event = {0, {}, true, "simulated"};
+      one->on_the_way.push_back(std::move(event));
+      in_node(one->node, static_cast<ms>(random(one_in(10) ? 600 : 20)), [this, one] {
+        const store_event next = std::move(one->on_the_way.front());
+        one->on_the_way.pop_front();
+        node& who = nodes_[one->node];
+        who.core->on_event(clock(who), one->number, next);
+      });
+    }
+  }
+}
+
+void cluster_simulator::look_at_leases() {
+  if (!store_away_) store_.expire(now_);
+  tell_watches();
+  at(10, [this] { look_at_leases(); });
 }
 
 // -- faults ----------------------------------------------------------------------------------------------------------
@@ -191,7 +276,7 @@ void cluster_simulator::fault() {
   if (!faults_) return;
   at(200 + static_cast<ms>(random(6000)), [this] { fault(); });
   const auto n = static_cast<std::size_t>(random(nodes_.size()));
-  switch (random(6)) {
+  switch (random(8)) {
   case 0:
     crash(n);
     at(static_cast<ms>(random(8000)), [this, n] { start(n); });
@@ -204,6 +289,9 @@ void cluster_simulator::fault() {
     for (std::size_t a = 0; a < nodes_.size(); ++a)
       for (std::size_t b = a + 1; b < nodes_.size(); ++b)
         if ((side >> a & 1U) != (side >> b & 1U)) cut_.insert({a, b});
+    if (one_in(2)) // the store is on the side of those whose bit is set
+      for (std::size_t a = 0; a < nodes_.size(); ++a)
+        if ((side >> a & 1U) == 0) cut_.insert({a, store_side});
     break;
   }
   case 3: // one connection
@@ -212,6 +300,13 @@ void cluster_simulator::fault() {
     break;
   case 4:
     if (const auto b = static_cast<std::size_t>(random(nodes_.size())); b != n) reset_connection(n, b);
+    return;
+  case 5: // one node and the store
+    cut_.insert({n, store_side});
+    break;
+  case 6: // the store is away, for everybody; afterwards leases have their whole time again
+    if (std::exchange(store_away_, true)) return;
+    at(static_cast<ms>(random(one_in(2) ? 1200 : 7000)), [this] { store_back(); });
     return;
   default:
     break;
@@ -223,15 +318,19 @@ void cluster_simulator::fault() {
   });
 }
 
+void cluster_simulator::store_back() {
+  if (!std::exchange(store_away_, false)) return;
+  store_.restart(now_);
+}
+
 void cluster_simulator::heal() {
   faults_ = false;
+  store_back();
   const auto healed = std::exchange(cut_, {});
   for (const auto& [a, b] : healed)
     reset_connection(a, b);
-  for (std::size_t n = 0; n < nodes_.size(); ++n) {
-    nodes_[n].frozen_until = std::min(nodes_[n].frozen_until, now_);
+  for (std::size_t n = 0; n < nodes_.size(); ++n) // who is frozen thaws by itself
     start(n);
-  }
 }
 
 // -- clients, shares, servers ----------------------------------------------------------------------------------------
@@ -437,7 +536,7 @@ BOOST_AUTO_TEST_CASE(every_seed_keeps_the_promises) {
 
 // What the checks are worth: each slip, made around the same code, is found within a few seeds.
 BOOST_AUTO_TEST_CASE(every_slip_is_found) {
-  for (const slip made : {slip::clear_without_asking, slip::endless_lease}) {
+  for (const slip made : {slip::clear_without_asking, slip::endless_lease, slip::hasty_store}) {
     std::string found;
     std::uint64_t seed = 0;
     while (found.empty() && seed < 100)

@@ -1,8 +1,10 @@
-// A cluster in one thread: nodes with clocks of their own, a network that loses, repeats, delays and reorders, and
-// Postgres. What nodes decide is node_core and permit_share, as in a real node; the rest is made up here.
+// A cluster in one thread: nodes with clocks of their own, a network that delays and loses, a store that is slow, away
+// or cut off and whose answers get lost, and Postgres. What nodes decide is node_core and permit_share, as in a real
+// node; the rest is made up here.
 #pragma once
 
 #include "cluster/node_core.hpp"
+#include "simulated_store.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -27,6 +29,7 @@ enum class slip : std::uint8_t {
   none,
   clear_without_asking, // a dead node's permits come back although its backends are there
   endless_lease,        // a node never lets go, and opens connections without a lease
+  hasty_store,          // leases end in the store before a node can know
 };
 
 class cluster_simulator {
@@ -62,11 +65,19 @@ private:
     std::uint32_t waiters = 0;
     bool voided = false;
   };
+  /// A watch of a node: what has been told, and what is on its way.
+  struct store_watch {
+    std::size_t node = 0;
+    std::uint64_t process = 0, number = 0;
+    std::string prefix;
+    std::size_t told = 0; // commits of the history
+    std::deque<store_event> on_the_way;
+    bool lost = false;
+  };
   struct node {
     std::string address;
     std::unique_ptr<node_core> core; // null: crashed
-    voter_memory disk;
-    std::uint64_t process = 0; // counts starts
+    std::uint64_t process = 0;       // counts starts
     ms clock_offset = 0;
     double clock_rate = 1;
     ms frozen_until = 0;
@@ -80,15 +91,23 @@ private:
   void at(ms delay, std::function<void()> run);
   /// Runs in that process of the node, if it still is; a stopped one does it when it goes on.
   void in_node(std::size_t n, ms delay, std::function<void()> run);
+  void in_process(std::size_t n, std::uint64_t process, ms when, std::uint64_t order, std::function<void()> run);
   node_time clock(const node& n) const;
   void start(std::size_t n);
   void crash(std::size_t n);
   void tick(std::size_t n);
   void after(std::size_t n); // carries out what the core has decided
-  void send(std::size_t from, const membership::outgoing& word);
+  void send(std::size_t from, const node_core::outgoing& word);
+  void ask_store(std::size_t n, const store_question& asked);
+  void answer_later(std::size_t n, const store_question& asked, ms delay, store_answer answer);
+  void watch_store(std::size_t n, const store_question& asked);
+  void tell_watches();
+  void look_at_leases();
+  bool store_reached(std::size_t n) const { return !store_away_ && !cut(n, store_side); }
   void reset_connection(std::size_t a, std::size_t b);
   bool cut(std::size_t a, std::size_t b) const { return cut_.contains({std::min(a, b), std::max(a, b)}); }
   void fault();
+  void store_back();
   void heal();
   void client(std::size_t n);
   void settle(std::size_t n, const pool_key& pool);
@@ -100,10 +119,15 @@ private:
   void check_end();
   void require(bool holds, const std::string& what) const;
 
+  /// The store's place in a partition.
+  static constexpr std::size_t store_side = 99;
+
   slip slip_;
   std::uint64_t random_;
+  simulated_store store_;
+  std::vector<std::shared_ptr<store_watch>> watches_;
+  bool store_away_ = false;
   std::vector<node> nodes_;
-  std::vector<std::string> seeds_;
   std::vector<pool_key> pools_;
   std::uint32_t size_ = 0;
   std::map<std::uint64_t, backend> backends_; // as Postgres sees them

@@ -1,5 +1,7 @@
 // Single steps of membership; what it does among others, and when things go wrong, is cluster_simulation_test's.
 #include "cluster/membership.hpp"
+#include "cluster/store_keys.hpp"
+#include "simulated_store.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -7,39 +9,51 @@
 #include <memory>
 
 using namespace pg_edge::cluster;
+using pg_edge::cluster::simulation::simulated_store;
 using std::chrono::milliseconds;
 
 namespace {
 
-/// Nodes that hear each other at once, on one clock. Those in `deaf` neither hear nor speak.
+/// Nodes on one clock whose questions the store answers at once. Those in `away` do not reach it.
 struct village {
-  std::vector<std::string> seeds;
-  std::map<std::string, std::unique_ptr<membership>> nodes; // by address, which is the name
-  std::set<std::string> deaf;
+  std::unique_ptr<simulated_store> store = std::make_unique<simulated_store>(1.0);
+  std::map<std::string, std::unique_ptr<membership>> nodes;
+  std::map<std::pair<std::string, std::uint64_t>, std::size_t> watches; // what each has been told
+  std::set<std::string> away;
+  std::set<std::string> answers_lost; // carried out, but the node hears "unknown"
   node_time now{1000};
 
-  explicit village(std::vector<std::string> names) : seeds(names) {
+  explicit village(const std::vector<std::string>& names) {
     for (const std::string& name : names)
       add(name);
   }
-  membership& add(const std::string& name, voter_memory kept = {}, budget_rule budget = budget_rule::strict) {
-    nodes[name] = std::make_unique<membership>(membership_settings{name, name, seeds, milliseconds(2000), budget}, kept,
-                                               static_cast<std::uint64_t>(now.count()), now, nodes.size() + 1);
+  membership& add(const std::string& name, budget_rule budget = budget_rule::strict) {
+    nodes[name] = std::make_unique<membership>(
+        membership_settings{store_root("test"), name, name + ":1", milliseconds(2000), budget}, now, nodes.size() + 1);
     return *nodes[name];
+  }
+  void serve(const std::string& name, membership& one) {
+    for (const store_question& asked : one.take_questions()) {
+      if (const auto* watch = std::get_if<ask_watch>(&asked.what)) {
+        watches[{name, asked.number}] = watch->after;
+        continue;
+      }
+      store_answer answer;
+      if (!away.contains(name)) answer = store->answer(now.count(), asked);
+      if (answers_lost.contains(name)) answer = {store_outcome::unknown, "lost", 0, {}, 0};
+      one.on_answer(now, asked.number, answer);
+    }
+    for (auto& [watch, told] : watches)
+      while (watch.first == name && !away.contains(name) && told < store->history().size())
+        one.on_event(now, watch.second, store->history()[told++]);
   }
   void pass(milliseconds span) {
     for (const node_time end = now + span; now < end;) {
       now += milliseconds(50);
-      for (auto& [name, one] : nodes)
-        if (!deaf.contains(name)) one->tick(now);
-      for (bool more = true; more;) {
-        more = false;
-        for (auto& [name, one] : nodes)
-          for (const auto& word : one->take_outgoing())
-            if (!deaf.contains(name) && !deaf.contains(word.to) && nodes.contains(word.to)) {
-              nodes[word.to]->on_message(now, word.what);
-              more = true;
-            }
+      store->expire(now.count());
+      for (auto& [name, one] : nodes) {
+        one->tick(now);
+        serve(name, *one);
       }
     }
   }
@@ -55,69 +69,155 @@ struct village {
 
 BOOST_AUTO_TEST_SUITE(membership_test)
 
-BOOST_AUTO_TEST_CASE(a_majority_of_the_seeds_makes_the_first_view_and_one_seed_alone_none) {
-  village all({"a", "b", "c"});
-  all.deaf = {"b", "c"};
-  all.pass(milliseconds(5000));
-  BOOST_TEST(all.members("a") == "");
-  BOOST_TEST((all.nodes["a"]->lease_end() == node_time{0}));
-  all.deaf = {"c"};
-  all.pass(milliseconds(2000));
-  BOOST_TEST(all.members("a") == "ab");
+BOOST_AUTO_TEST_CASE(who_registers_is_in_the_view_and_has_a_lease) {
+  village all({"a"});
+  all.pass(milliseconds(500));
+  BOOST_TEST(all.members("a") == "a");
+  BOOST_TEST(all.nodes["a"]->problem() == "");
   BOOST_TEST((all.nodes["a"]->lease_end() > all.now));
+  all.add("b");
+  all.add("c");
+  all.pass(milliseconds(500));
+  for (const std::string name : {"a", "b", "c"})
+    BOOST_TEST(all.members(name) == "abc");
+  BOOST_TEST((all.nodes["a"]->current() == all.nodes["c"]->current()));
+  all.pass(milliseconds(20'000)); // it stays so
+  BOOST_TEST(!all.nodes["b"]->take_fenced());
+  BOOST_TEST(all.nodes["a"]->current().epoch <= 3U);
 }
 
-BOOST_AUTO_TEST_CASE(who_is_silent_for_failure_timeout_leaves_the_view_and_comes_back_as_another_life) {
+BOOST_AUTO_TEST_CASE(without_the_store_there_is_no_view_and_the_reason_is_told) {
+  village all({"a"});
+  all.away = {"a"};
+  all.pass(milliseconds(3000));
+  BOOST_TEST(all.members("a") == "");
+  BOOST_TEST((all.nodes["a"]->lease_end() == node_time{0}));
+  BOOST_TEST(all.nodes["a"]->problem().find("grants no lease") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(who_does_not_reach_the_store_lets_go_before_the_others_go_on_and_comes_back_as_another_life) {
   village all({"a", "b", "c"});
-  all.pass(milliseconds(2000));
-  BOOST_TEST(all.members("a") == "abc");
+  all.pass(milliseconds(1000));
   const auto life = all.nodes["c"]->incarnation();
-  all.deaf = {"c"};
+  all.away = {"c"};
   all.pass(milliseconds(1500));
   BOOST_TEST(all.members("a") == "abc");
-  all.pass(milliseconds(1500));
+  BOOST_TEST(!all.nodes["c"]->take_fenced());
+  for (bool fenced = false; !fenced;) {
+    BOOST_REQUIRE(all.members("a") == "abc");
+    all.pass(milliseconds(50));
+    fenced = all.nodes["c"]->take_fenced();
+  }
+  all.pass(milliseconds(1000));
   BOOST_TEST(all.members("a") == "ab");
   BOOST_REQUIRE(all.nodes["a"]->current().departed.size() == 1U);
   BOOST_TEST(all.nodes["a"]->current().departed[0].incarnation == life);
-  // Its lease was over before it was given up.
-  BOOST_TEST((all.nodes["c"]->lease_end() < all.now - milliseconds(500)));
-  all.deaf.clear();
-  all.pass(milliseconds(1500));
-  BOOST_TEST(all.nodes["c"]->take_fenced());
+  all.away.clear();
+  all.pass(milliseconds(2500));
   BOOST_TEST(all.nodes["c"]->incarnation() > life);
   BOOST_TEST(all.members("a") == "abc");
   BOOST_TEST(find_member(all.nodes["a"]->current(), "c")->id == 3U); // the number stays with the name
 }
 
-BOOST_AUTO_TEST_CASE(who_surrenders_is_gone_at_once) {
-  village all({"a", "b", "c"});
-  all.pass(milliseconds(2000));
-  all.nodes["b"]->surrender(all.now);
-  all.pass(milliseconds(600));
-  BOOST_TEST(all.members("a") == "ac");
+BOOST_AUTO_TEST_CASE(a_frozen_node_finds_its_lease_over_before_it_believes_anything) {
+  village all({"a", "b"});
+  all.pass(milliseconds(1000));
+  membership& frozen = *all.nodes["b"];
+  frozen.look_at_lease(all.now + milliseconds(1500));
+  BOOST_TEST(!frozen.take_fenced());
+  frozen.on_event(all.now + milliseconds(1950), 0, {});
+  BOOST_TEST(frozen.take_fenced());
+  BOOST_TEST((frozen.lease_end() == node_time{0}));
 }
 
-BOOST_AUTO_TEST_CASE(an_available_node_keeps_its_permits_without_a_majority_but_knows_that_it_has_none) {
+BOOST_AUTO_TEST_CASE(who_surrenders_is_gone_at_once) {
   village all({"a", "b", "c"});
-  all.nodes.clear();
-  for (const std::string name : {"a", "b", "c"})
-    all.add(name, {}, budget_rule::available);
+  all.pass(milliseconds(1000));
+  all.nodes["b"]->surrender(all.now);
+  all.pass(milliseconds(300));
+  BOOST_TEST(all.members("a") == "ac");
+  BOOST_TEST(!all.nodes["b"]->take_fenced()); // nothing is left to let go of
+}
+
+BOOST_AUTO_TEST_CASE(a_lost_answer_is_asked_for_again) {
+  village all({"a"});
+  all.answers_lost = {"a"};
+  all.pass(milliseconds(100)); // a lease is granted, and nobody knows
+  all.answers_lost.clear();
+  all.pass(milliseconds(1000));
+  BOOST_TEST(all.members("a") == "a");
+  all.add("b");
+  for (int i = 0; i < 3 && all.nodes["b"]->state() != membership::phase::registering; ++i) { // granted, not registered
+    all.now += milliseconds(50);
+    all.nodes["b"]->tick(all.now);
+    auto asked = all.nodes["b"]->take_questions();
+    for (const auto& one : asked)
+      if (std::holds_alternative<ask_grant>(one.what))
+        all.nodes["b"]->on_answer(all.now, one.number, all.store->answer(all.now.count(), one));
+  }
+  BOOST_REQUIRE((all.nodes["b"]->state() == membership::phase::registering));
+  all.answers_lost = {"b"};
+  all.pass(milliseconds(50)); // it is registered, and does not know
+  all.answers_lost.clear();
+  all.pass(milliseconds(1500));
+  BOOST_TEST(all.members("a") == "ab");
+  BOOST_TEST(!all.nodes["b"]->take_fenced());
+}
+
+BOOST_AUTO_TEST_CASE(two_processes_of_one_name_are_told_and_only_one_is_in) {
+  village all({"a"});
+  all.pass(milliseconds(500));
+  auto first = std::move(all.nodes["a"]);
+  membership& twin = all.add("a");
+  for (int i = 0; i < 100; ++i) { // the first one goes on
+    all.now += milliseconds(50);
+    first->tick(all.now);
+    all.serve("a", *first);
+    twin.tick(all.now);
+    all.serve("a", twin);
+  }
+  BOOST_TEST((first->self() != nullptr));
+  BOOST_TEST((twin.self() == nullptr));
+  BOOST_TEST(twin.problem().find("another process is registered as node \"a\"") != std::string::npos);
+  first.reset(); // killed: its lease ends
+  all.pass(milliseconds(4000));
+  BOOST_TEST((twin.self() != nullptr));
+}
+
+BOOST_AUTO_TEST_CASE(a_store_that_was_founded_anew_ends_every_life) {
+  village all({"a", "b"});
   all.pass(milliseconds(2000));
-  all.deaf = {"b", "c"};
+  for (int i = 0; i < 5; ++i) { // revisions grow
+    all.nodes["b"] = nullptr;
+    all.add("b");
+    all.pass(milliseconds(3000));
+  }
+  const auto epoch = all.nodes["a"]->current().epoch;
+  all.store = std::make_unique<simulated_store>(1.0);
+  all.watches.clear();
+  all.pass(milliseconds(8000));
+  BOOST_TEST(all.nodes["a"]->take_fenced());
+  BOOST_TEST(all.members("a") == "ab");
+  BOOST_TEST(all.members("b") == "ab");
+  BOOST_TEST(all.nodes["a"]->current().epoch < epoch);
+}
+
+BOOST_AUTO_TEST_CASE(an_available_node_keeps_its_permits_without_the_store_but_knows_that_it_has_none) {
+  village all({});
+  for (const std::string name : {"a", "b", "c"})
+    all.add(name, budget_rule::available);
+  all.pass(milliseconds(1000));
+  all.away = {"a"};
   all.pass(milliseconds(5000));
   membership& left = *all.nodes["a"];
   BOOST_TEST(!left.take_fenced());
   BOOST_TEST((left.lease_end() > all.now));
-  BOOST_TEST((left.majority_lease_end() < all.now));
-}
-
-BOOST_AUTO_TEST_CASE(a_voters_memory_survives_the_disk) {
-  voter_memory memory{513, 257, {7, {{1, "a", "h:1", 5}}, {{2, "b", 4}}}, {{"b", 4}}};
-  const auto read = decode_voter_memory(encode(memory));
-  BOOST_REQUIRE(read.has_value());
-  BOOST_TEST((*read == memory));
-  BOOST_TEST(!decode_voter_memory("").has_value());
-  BOOST_TEST(!decode_voter_memory(encode(memory).substr(0, 30)).has_value());
+  BOOST_TEST((left.granted_until() < all.now));
+  all.away.clear(); // now the store says that it was given up
+  all.pass(milliseconds(500));
+  BOOST_TEST(left.take_fenced());
+  all.pass(milliseconds(2000));
+  BOOST_TEST(all.members("b") == "abc");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
