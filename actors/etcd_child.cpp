@@ -4,12 +4,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <memory>
-#include <nlohmann/json.hpp>
 #include <spawn.h>
 #include <sstream>
 #include <sys/file.h>
@@ -24,7 +21,6 @@ namespace pg_edge::actors {
 namespace {
 
 using clock = std::chrono::steady_clock;
-using nlohmann::json;
 using namespace std::chrono_literals;
 
 constexpr auto step_time = 100ms, look_time = 1000ms;
@@ -34,7 +30,6 @@ constexpr auto settled = 30s;
 /// One that says nothing for so long is started anew.
 constexpr auto patience = 30s;
 constexpr auto end_patience = 5s;
-constexpr long call_limit_ms = 2000;
 /// The log of a process that is started again and again is not to fill the disk.
 constexpr std::uintmax_t longest_log = 16 << 20;
 /// Where the lock is open in the child.
@@ -45,31 +40,6 @@ std::string text_of(const std::string& file) {
   std::ostringstream out;
   out << in.rdbuf();
   return out.str();
-}
-
-bool write_whole(const std::string& file, const std::string& text) {
-  std::ofstream(file + ".new") << text;
-  return ::rename((file + ".new").c_str(), file.c_str()) == 0;
-}
-
-std::size_t keep_body(char* data, std::size_t, std::size_t size, void* of) {
-  auto& body = *static_cast<std::string*>(of);
-  if (body.size() + size > (1 << 20)) return 0;
-  body.append(data, size);
-  return size;
-}
-
-std::string member_text(const json& of, const char* name) {
-  const auto found = of.is_object() ? of.find(name) : of.end();
-  return of.is_object() && found != of.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-json parsed(const std::string& text) {
-  return json::parse(text, nullptr, false);
-}
-
-json list_of(const json& of, const char* name) {
-  return of.is_object() && of.contains(name) && of[name].is_array() ? of[name] : json::array();
 }
 
 } // namespace
@@ -109,9 +79,8 @@ void etcd_child::set_state(etcd_child_state now, std::string why) {
   if (tell_) tell_(told);
 }
 
-/// The plan says with which members it begins; what it has learned since is in its data.
 bool etcd_child::founded() const {
-  return std::filesystem::exists(options_.folder + "/plan");
+  return etcd_founded(options_);
 }
 
 // -- the process
@@ -128,8 +97,11 @@ void etcd_child::loop() {
 }
 
 void etcd_child::step() {
-  if (!founded()) return;
   const pid_t pid = status().pid;
+  if (!founded()) { // a person has taken the member away
+    if (pid != 0) set_aside();
+    return;
+  }
   if (pid == 0) {
     if (clock::now() < again_at_) return;
     std::string error;
@@ -155,7 +127,7 @@ bool etcd_child::take_lock() {
 }
 
 bool etcd_child::spawn(std::string& error) {
-  const json plan = parsed(text_of(options_.folder + "/plan"));
+  const etcd_plan plan = read_etcd_plan(options_);
   const std::string log_file = options_.folder + "/log";
   std::error_code ignored;
   if (std::filesystem::file_size(log_file, ignored) > longest_log && !ignored)
@@ -168,8 +140,8 @@ bool etcd_child::spawn(std::string& error) {
                                  "--advertise-client-urls=" + client,
                                  "--listen-peer-urls=" + peer,
                                  "--initial-advertise-peer-urls=" + peer,
-                                 "--initial-cluster=" + member_text(plan, "members"),
-                                 "--initial-cluster-state=" + member_text(plan, "state"),
+                                 "--initial-cluster=" + plan.members,
+                                 "--initial-cluster-state=" + plan.state,
                                  "--initial-cluster-token=pg_edge-" + options_.cluster,
                                  "--quota-backend-bytes=" + std::to_string(options_.quota_bytes),
                                  "--auto-compaction-mode=periodic",
@@ -211,7 +183,7 @@ bool etcd_child::spawn(std::string& error) {
   }
   ::close(lock_); // the child has it now
   lock_ = -1;
-  write_whole(options_.folder + "/pid", std::to_string(pid));
+  std::ofstream(options_.folder + "/pid") << pid;
   started_ = heard_ = clock::now();
   look_at_ = started_ + step_time;
   {
@@ -269,9 +241,9 @@ void etcd_child::it_ended(const std::string& how) {
 
 void etcd_child::look() {
   bool ok = false;
-  const std::string body = call(endpoint(), "/health", "", ok);
+  const std::string body = ask_etcd(options_, endpoint(), "/health", "", ok);
   look_at_ = clock::now() + (status().state == etcd_child_state::starting ? step_time : look_time);
-  if (ok && member_text(parsed(body), "health") == "true") {
+  if (ok && says_healthy(body)) {
     heard_ = clock::now();
     return set_state(etcd_child_state::serving);
   }
@@ -304,112 +276,30 @@ void etcd_child::end_it() {
 // -- members
 // --------------------------------------------------------------------------------------------------------------------
 
-bool etcd_child::write_plan(const std::string& members, const std::string& state, std::string& error) {
-  if (write_whole(options_.folder + "/plan", json{{"members", members}, {"state", state}}.dump())) return true;
-  error = "cannot write to " + options_.folder + ": " + std::strerror(errno);
-  return false;
-}
-
 bool etcd_child::found(std::string& error) {
   std::lock_guard held(doing_);
-  if (founded()) {
-    error = "this node has a member of the cluster \"" + options_.cluster + "\" already, in " + options_.folder;
-    return false;
-  }
-  return write_plan(options_.name + "=" + scheme() + "://" + options_.peer_address, "new", error);
+  return found_etcd(options_, error);
 }
 
 bool etcd_child::join(const std::vector<std::string>& endpoints, std::string& error) {
   std::lock_guard held(doing_);
-  if (founded()) {
-    error = "this node is a member already, with its data in " + options_.folder;
-    return false;
-  }
-  const std::string own = scheme() + "://" + options_.peer_address;
-  error = "none of the endpoints answers";
-  for (const std::string& endpoint : endpoints) {
-    bool ok = false;
-    const std::string body = call(endpoint, "/v3/cluster/member/add", json{{"peerURLs", {own}}}.dump(), ok);
-    const json answer = parsed(body);
-    if (!ok) {
-      if (!member_text(answer, "error").empty()) error = member_text(answer, "error");
-      continue;
-    }
-    std::string members;
-    for (const json& one : list_of(answer, "members"))
-      for (const json& url : list_of(one, "peerURLs"))
-        if (url.is_string()) {
-          const bool mine = url.get<std::string>() == own;
-          members += (members.empty() ? "" : ",") + (mine ? options_.name : member_text(one, "name")) + "=" +
-                     url.get<std::string>();
-        }
-    return write_plan(members, "existing", error);
-  }
-  return false;
+  return join_etcd(options_, endpoints, error);
 }
 
 bool etcd_child::leave(std::string& error) {
   std::lock_guard held(doing_);
-  bool ok = false;
-  const json listed = parsed(call(endpoint(), "/v3/cluster/member/list", "{}", ok));
-  const json members = list_of(listed, "members");
-  if (!ok || members.empty()) {
-    error = "the cluster's store does not answer; a member can leave only while a majority is there";
-    return false;
-  }
-  if (members.size() == 1) {
-    error = "this is the last member; the cluster's data would be lost";
-    return false;
-  }
-  for (const json& one : members) {
-    if (member_text(one, "name") != options_.name) continue;
-    for (const json& other : members) { // by another member, which goes on to be there
-      const json urls = list_of(other, "clientURLs");
-      if (member_text(other, "name") == options_.name || urls.empty() || !urls[0].is_string()) continue;
-      const std::string body = call(urls[0].get<std::string>(), "/v3/cluster/member/remove",
-                                    json{{"ID", member_text(one, "ID")}}.dump(), ok);
-      if (!ok) {
-        error = "the other members do not let it go: " + member_text(parsed(body), "error");
-        continue;
-      }
-      end_it();
-      std::error_code ignored;
-      std::filesystem::remove_all(data_folder() + ".left", ignored);
-      std::filesystem::rename(data_folder(), data_folder() + ".left", ignored);
-      std::filesystem::remove(options_.folder + "/plan", ignored);
-      set_state(etcd_child_state::unfounded);
-      return true;
-    }
-    return false;
-  }
-  error = "no member has the name \"" + options_.name + "\"";
-  return false;
+  if (!leave_etcd(options_, {}, error)) return false;
+  set_aside();
+  return true;
 }
 
-/// `ok`: HTTP said 200. The answer is empty if there was none.
-std::string etcd_child::call(const std::string& endpoint, const std::string& path, const std::string& body,
-                             bool& ok) const {
-  ok = false;
-  const std::unique_ptr<CURL, void (*)(CURL*)> easy(curl_easy_init(), curl_easy_cleanup);
-  if (!easy) return {};
-  std::string answer;
-  const std::string url = endpoint + path;
-  curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
-  curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy.get(), CURLOPT_NOPROXY, "*");
-  curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, call_limit_ms);
-  curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, &keep_body);
-  curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, &answer);
-  if (!body.empty()) curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, body.c_str());
-  if (!options_.ca_file.empty()) {
-    curl_easy_setopt(easy.get(), CURLOPT_CAINFO, options_.ca_file.c_str());
-    curl_easy_setopt(easy.get(), CURLOPT_SSLCERT, options_.cert_file.c_str());
-    curl_easy_setopt(easy.get(), CURLOPT_SSLKEY, options_.key_file.c_str());
-  }
-  long status = 0;
-  if (curl_easy_perform(easy.get()) == CURLE_OK) curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
-  ok = status == 200;
-  return answer;
+/// What it knew is kept for a person to look at, and never used again.
+void etcd_child::set_aside() {
+  end_it();
+  std::error_code ignored;
+  std::filesystem::remove_all(data_folder() + ".left", ignored);
+  std::filesystem::rename(data_folder(), data_folder() + ".left", ignored);
+  set_state(etcd_child_state::unfounded, "it has left");
 }
 
 } // namespace pg_edge::actors

@@ -11,6 +11,8 @@
 // - Members come by join() and go by leave(), not because one of them does not answer.
 #pragma once
 
+#include "actors/etcd_members.hpp"
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -22,16 +24,6 @@
 #include <vector>
 
 namespace pg_edge::actors {
-
-struct etcd_child_options {
-  std::string program = "etcd";
-  std::string folder;                       // private; made if need be
-  std::string name;                         // of the member: the node's
-  std::string cluster;                      // nodes of another one are refused
-  std::string client_address, peer_address; // "10.0.0.1:7433"
-  std::string ca_file, cert_file, key_file; // mutual TLS for both; empty: plain, for loopback
-  std::uint64_t quota_bytes = 512ULL << 20; // of its database; then it refuses to write
-};
 
 enum class etcd_child_state : std::uint8_t { unfounded, starting, serving, silent, pausing };
 std::string_view to_string(etcd_child_state state);
@@ -70,7 +62,7 @@ public:
   void leave_running() { stays_ = true; }
 
 private:
-  std::string scheme() const { return options_.ca_file.empty() ? "http" : "https"; }
+  std::string scheme() const { return options_.scheme(); }
   std::string data_folder() const { return options_.folder + "/data"; }
   void loop();
   void step();
@@ -82,8 +74,7 @@ private:
   void it_ended(const std::string& how);
   void end_it();
   bool gone();
-  bool write_plan(const std::string& members, const std::string& state, std::string& error);
-  std::string call(const std::string& endpoint, const std::string& path, const std::string& body, bool& ok) const;
+  void set_aside();
 
   const etcd_child_options options_;
   const std::function<void(const etcd_child_status&)> tell_;

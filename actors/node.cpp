@@ -1,5 +1,6 @@
 #include "actors/node.hpp"
 
+#include "actors/cluster_store.hpp"
 #include "actors/console.hpp"
 #include "actors/console_control.hpp"
 #include "actors/gatherer.hpp"
@@ -232,6 +233,36 @@ int descriptor_limit() {
   return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, std::numeric_limits<int>::max()));
 }
 
+/// What nothing acts on must not look as if something did.
+void refuse_what_is_not_obeyed(const config::cluster_settings& one, std::vector<std::string>& errors) {
+  const config::cluster_settings usual;
+  const auto refuse = [&](const char* key) {
+    errors.push_back(std::string("[cluster]: ") + key + " is being built and cannot be used yet: leave it out");
+  };
+  if (one.listen != usual.listen) refuse("listen");
+  if (one.advertise != usual.advertise) refuse("advertise");
+  if (one.failure_timeout != usual.failure_timeout) refuse("failure_timeout");
+  if (one.budget != usual.budget) refuse("budget");
+}
+
+void log_etcd(const etcd_child_status& now) {
+  const bool good = now.state == etcd_child_state::starting || now.state == etcd_child_state::serving;
+  log(good ? level::info : level::warning, log_event::etcd_child,
+      {{"state", to_string(now.state)}, {"process", now.pid}, {"found_running", now.adopted}, {"why", now.why}});
+}
+
+std::unique_ptr<etcd_child> start_etcd(const config::cluster_settings& one) {
+  auto out = std::make_unique<etcd_child>(etcd_child_options_of(one), log_etcd);
+  if (!out->founded())
+    log(level::warning, log_event::etcd_child,
+        {{"state", to_string(etcd_child_state::unfounded)},
+         {"process", 0},
+         {"found_running", false},
+         {"why", "pg_edgectl cluster init founds a new cluster here; pg_edgectl cluster join adds this node's etcd to "
+                 "one that is there"}});
+  return out;
+}
+
 bool has_tls_of_its_own(const config::listener& door) {
   return door.client_tls_sslmode || door.client_tls_ca_file || door.client_tls_cert_file || door.client_tls_key_file;
 }
@@ -344,17 +375,39 @@ bool node::take_over(const config::settings& settings, std::vector<std::string>&
   return error.empty();
 }
 
+/// The store, and what it held when it was read.
+struct node::opened_store {
+  std::unique_ptr<cluster::store> store; // null: there is none
+  store_content content;
+  std::string told; // why it could not be read
+};
+
+bool node::read_store(std::string& why) {
+  const config::settings& settings = *context_.settings()->values;
+  if (!etcd_ && has_etcd_child(settings.cluster)) etcd_ = start_etcd(settings.cluster);
+  if (!opened_) opened_ = std::make_unique<opened_store>(opened_store{open_store(settings), {}, {}});
+  auto& [store, content, told] = *opened_;
+  if (!store || content.read) return true;
+  content = read_store_now(*store, store_root_of(settings));
+  if (content.read || !settings.cluster.joined) return true; // alone, it goes on without
+  why = "the store of the cluster cannot be read: " + store->name() + ": " + content.why;
+  if (std::exchange(told, why) != why) {
+    log(level::warning, log_event::store_awaited, {{"store", store->name()}, {"why", content.why}});
+    service_manager::status("Waiting for the store: " + content.why);
+  }
+  return false;
+}
+
 bool node::start(std::vector<std::string>& errors) {
-  if (context_.settings()->values->cluster.joined) {
-    errors.push_back("[cluster] is being built and cannot be used yet: leave it out");
+  refuse_what_is_not_obeyed(context_.settings()->values->cluster, errors);
+  if (!errors.empty()) return false;
+  if (std::string why; !read_store(why)) {
+    errors.push_back(why);
     return false;
   }
-  auto store = open_store(*context_.settings()->values);
-  store_content content;
-  if (store) content = read_store_now(*store, cluster::store_root(cluster::local_cluster));
   std::string error;
   const std::shared_ptr<const node_settings> in_force =
-      merge_settings(context_.settings()->of_file, content.objects, error);
+      merge_settings(context_.settings()->of_file, opened_->content.objects, error);
   const auto values = in_force ? in_force->values : context_.settings()->values;
   if (!in_force) errors.push_back(error);
   if (in_force && takeover_ && !take_over(*values, errors)) return false;
@@ -378,7 +431,7 @@ bool node::start(std::vector<std::string>& errors) {
   context_.console = spawn_console(*system_, context_);
   context_.gatherer = spawn_gatherer(*system_, context_);
   context_.node = system_->spawn(node_behaviour, &context_, file_, &listeners_, &finished_);
-  context_.objects = spawn_objects(*system_, context_, std::move(store), std::move(content));
+  context_.objects = spawn_objects(*system_, context_, std::move(opened_->store), std::move(opened_->content));
   context_.memory_watch = spawn_memory_watch(*system_, context_);
   spawn_metrics(*system_, context_);
   for (const auto& one : context_.reactors)
@@ -422,8 +475,10 @@ void node::shut_down(shutdown_mode mode) {
 }
 
 void node::stop() {
+  const bool given = context_.handover.giving();
   context_.handover.stop();
   context_.handover.close_doors();
+  if (etcd_ && given) etcd_->leave_running(); // the process that has taken over looks after it
   if (!system_) return;
   admin_.reset(); // first: it asks all the others
   for (const auto& one : context_.reactors)
@@ -455,6 +510,7 @@ void node::stop() {
   system_config_.set("middleman.attach-utility-actors", true);
   system_.reset();
   context_.reactors.clear();
+  etcd_.reset(); // behind the store's last words
 }
 
 } // namespace pg_edge::actors

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/admin_http.hpp"
+#include "actors/etcd_child.hpp"
 #include "actors/handover.hpp"
 #include "actors/listener.hpp"
 #include "actors/node_context.hpp"
@@ -22,6 +23,9 @@ public:
   node(std::string file, config::load_result loaded, bool takeover = false);
   ~node();
 
+  /// What the store holds, waiting some seconds for it. False: it is a cluster's and cannot be read now, `why` says
+  /// why; try again. A node that does not know who is banned does not serve.
+  bool read_store(std::string& why);
   /// Opens the addresses and serves. False: `errors` says why, and nothing runs.
   bool start(std::vector<std::string>& errors);
   void reload();
@@ -43,8 +47,12 @@ private:
   bool take_passed(const std::string& door);
   void open_door(const config::listener& door, int backlog, std::vector<std::string>& errors);
 
+  struct opened_store;
+
   std::string file_;
   bool takeover_;
+  std::unique_ptr<etcd_child> etcd_;     // of [cluster], if this node runs one
+  std::unique_ptr<opened_store> opened_; // until start() gives it away
   caf::actor_system_config system_config_;
   std::unique_ptr<caf::actor_system> system_;
   node_context context_;

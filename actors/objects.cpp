@@ -2,20 +2,22 @@
 
 #include "actors/actor_stats.hpp"
 #include "actors/audit.hpp"
+#include "actors/cluster_store.hpp"
 #include "actors/log.hpp"
-#include "actors/sqlite_store.hpp"
 #include "config/load.hpp"
 #include "config/timestamp.hpp"
 
 #include <deque>
 #include <functional>
 #include <future>
+#include <set>
 
 namespace pg_edge::actors {
 
 using cluster::store_answer;
 using cluster::store_event;
 using cluster::store_outcome;
+using cluster::store_revision;
 using cluster::store_write;
 using config::object_id;
 using config::stored_object;
@@ -26,7 +28,9 @@ namespace {
 constexpr std::chrono::seconds retry_pause{1};     // while the store cannot be read
 constexpr std::chrono::seconds probe_pause{5};     // while it cannot be written
 constexpr std::chrono::seconds ban_look{30};       // for bans that have ended
+constexpr std::chrono::seconds store_look{2};      // whether a cluster's store is there
 constexpr std::chrono::seconds apply_patience{60}; // the node may read certificates
+constexpr int most_tries = 5;                      // of a change that others outrun
 constexpr std::size_t most_trimmed = 20;           // entries of the audit log in one commit
 constexpr std::string_view audit_folder = "audit/";
 constexpr std::string_view no_store_text =
@@ -55,6 +59,15 @@ std::string key_of(const std::string& root, const object_id& id) {
   return cluster::store_key(root, row.folder, {id.name});
 }
 
+bool is_audit_key(const std::string& root, const std::string& key) {
+  return key.compare(root.size(), audit_folder.size(), audit_folder) == 0;
+}
+
+/// Nothing on a node by itself.
+std::string audit_suffix(const config::settings& settings) {
+  return settings.cluster.joined ? "-" + cluster::key_part(settings.cluster.node) : std::string{};
+}
+
 std::optional<object_id> id_of(const std::string& root, const std::string& key) {
   for (const auto& row : config::object_kinds()) {
     const auto names = cluster::names_of_key(root, row.folder, key);
@@ -66,10 +79,6 @@ std::optional<object_id> id_of(const std::string& root, const std::string& key) 
 
 } // namespace
 
-std::unique_ptr<cluster::store> open_store(const config::settings& settings) {
-  return settings.store_path.empty() ? nullptr : std::make_unique<sqlite_store>(settings.store_path);
-}
-
 store_content read_content(const store_answer& listed, const std::string& root) {
   store_content out;
   out.why = listed.why;
@@ -78,7 +87,7 @@ store_content read_content(const store_answer& listed, const std::string& root) 
   out.revision = listed.revision;
   auto objects = std::make_shared<stored_objects>();
   for (const auto& entry : listed.entries) {
-    if (entry.key.compare(root.size(), audit_folder.size(), audit_folder) == 0) {
+    if (is_audit_key(root, entry.key)) {
       out.audit_keys.push_back(entry.key);
     } else if (const auto id = id_of(root, entry.key)) {
       auto object = config::parse_stored_object(entry.value);
@@ -119,6 +128,8 @@ private:
   struct waiting {
     change_object wish;
     caf::typed_response_promise<object_changed> answer;
+    std::uint64_t present = 0; // its revision when it was looked at; 0: it was not there
+    int tries = 0;
   };
   using waiting_ptr = std::shared_ptr<waiting>;
 
@@ -141,6 +152,7 @@ private:
   void failed(const std::string& why);
   void probe();
   void look_at_bans();
+  void look_at_store();
   // -- help
   cluster::store_handler here(std::function<void(store_answer&)> then);
   void later(std::chrono::milliseconds pause, std::function<void()> what);
@@ -148,10 +160,13 @@ private:
   actor_stats::alive_token alive_{actor_kind::objects};
   inner_objects::pointer self_;
   node_context& node_;
-  const std::string root_ = cluster::store_root(cluster::local_cluster);
+  const std::string root_;
+  /// In a cluster: behind what tells entries of the audit log apart that two nodes write in one moment.
+  const std::string audit_suffix_;
   stored_objects objects_;
-  std::deque<std::string> audit_keys_; // oldest first
+  std::set<std::string> audit_keys_; // oldest first
   std::uint64_t audit_count_ = 0;
+  store_revision watched_ = 0; // what others have done up to here is in objects_, and so is what this node has
   std::deque<waiting_ptr> queue_;
   bool busy_ = false; // the first of the queue is under way
   bool works_ = true, probing_ = false;
@@ -161,17 +176,20 @@ private:
 
 object_keeper::object_keeper(inner_objects::pointer self, node_context& node, std::unique_ptr<cluster::store> store,
                              store_content first)
-    : self_(self), node_(node), store_(std::move(store)) {
+    : self_(self), node_(node), root_(store_root_of(*node.settings()->values)),
+      audit_suffix_(audit_suffix(*node.settings()->values)), store_(std::move(store)) {
   if (!store_) return;
   if (first.read) {
+    watched_ = first.revision;
     objects_ = *first.objects;
-    audit_keys_.assign(first.audit_keys.begin(), first.audit_keys.end());
+    audit_keys_ = {first.audit_keys.begin(), first.audit_keys.end()};
     watch(first.revision);
   } else {
     failed(first.why);
     later(retry_pause, [this] { read_anew({}); });
   }
   later(ban_look, [this] { look_at_bans(); });
+  if (!audit_suffix_.empty()) later(store_look, [this] { look_at_store(); });
 }
 
 // -- help
@@ -223,6 +241,7 @@ void object_keeper::begin(const waiting_ptr& one) {
   const auto& wish = one->wish;
   const auto found = objects_.find(wish.what.id);
   const std::uint64_t present = found == objects_.end() ? 0 : found->second.revision;
+  one->present = present;
   if (!store_) {
     result.outcome = change_outcome::no_store;
     result.why = no_store_text;
@@ -282,6 +301,8 @@ void object_keeper::written(const waiting_ptr& one, const config::planned_change
     result.outcome = change_outcome::lost;
     result.why = "somebody has changed it meanwhile";
     return read_anew([this, one, result, id]() mutable {
+      // Who has not said what it must be is not refused because another node was quicker.
+      if (!one->wish.if_match && ++one->tries < most_tries) return begin(one);
       const auto found = objects_.find(id);
       result.revision = found == objects_.end() ? 0 : found->second.revision;
       finish(one, std::move(result));
@@ -295,11 +316,13 @@ void object_keeper::written(const waiting_ptr& one, const config::planned_change
   }
   result.outcome = change_outcome::done;
   result.revision = answer.revision;
-  if (plan.gone.empty())
-    result.created =
-        objects_.insert_or_assign(id, stored_object{plan.body, answer.revision, one->wish.by.who, now_text()}).second;
-  for (const object_id& gone : plan.gone)
-    objects_.erase(gone);
+  result.created = plan.gone.empty() && one->present == 0;
+  if (answer.revision > watched_) { // else the watch was quicker, and may have told what came after it, too
+    if (plan.gone.empty())
+      objects_.insert_or_assign(id, stored_object{plan.body, answer.revision, one->wish.by.who, now_text()});
+    for (const object_id& gone : plan.gone)
+      objects_.erase(gone);
+  }
   log(level::info, log_event::object_changed,
       {{"object", config::to_string(id)},
        {"what", !plan.gone.empty() ? "removed"
@@ -329,12 +352,12 @@ void object_keeper::apply(std::function<void(const reload_result&)> then) {
 
 void object_keeper::add_audit(std::vector<store_write>& to, const author& by, const std::string& what,
                               const std::vector<std::string>& fields) {
-  const std::string key = root_ + std::string{audit_folder} + audit_key_part(audit_count_++);
+  const std::string key = root_ + std::string{audit_folder} + audit_key_part(audit_count_++) + audit_suffix_;
   to.push_back({key, audit_text({key, now_text(), by.who, by.from, what, fields}), std::nullopt, 0, false});
-  audit_keys_.push_back(key);
+  audit_keys_.insert(key);
   for (std::size_t i = 0; i < most_trimmed && audit_keys_.size() > kept_audit_entries; ++i) {
-    to.push_back({audit_keys_.front(), std::nullopt, std::nullopt, 0, false});
-    audit_keys_.pop_front();
+    to.push_back({*audit_keys_.begin(), std::nullopt, std::nullopt, 0, false});
+    audit_keys_.erase(audit_keys_.begin());
   }
 }
 
@@ -377,7 +400,8 @@ void object_keeper::read_anew(std::function<void()> then) {
                  note_answer(answer);
                  const store_content content = read_content(answer, root_);
                  objects_ = *content.objects;
-                 audit_keys_.assign(content.audit_keys.begin(), content.audit_keys.end());
+                 watched_ = content.revision;
+                 audit_keys_ = {content.audit_keys.begin(), content.audit_keys.end()};
                  watch(content.revision);
                  apply([then](const reload_result&) {
                    if (then) then();
@@ -398,8 +422,16 @@ void object_keeper::watch(cluster::store_revision after) {
 
 void object_keeper::take_event(const store_event& event) {
   if (event.lost) return read_anew({});
+  watched_ = std::max(watched_, event.revision);
   bool news = false;
   for (const auto& change : event.changes) {
+    if (is_audit_key(root_, change.key)) {
+      if (change.value)
+        audit_keys_.insert(change.key);
+      else
+        audit_keys_.erase(change.key);
+      continue;
+    }
     const auto id = id_of(root_, change.key);
     if (!id) continue;
     const auto found = objects_.find(*id);
@@ -440,6 +472,14 @@ void object_keeper::probe() {
   if (works_) return;
   store_->commit({{root_ + "probe", now_text(), std::nullopt, 0, false}},
                  here([this](store_answer& answer) { note_answer(answer); }));
+}
+
+/// Others write to a cluster's store, so this node would not notice by itself that it is away.
+void object_keeper::look_at_store() {
+  store_->get(root_ + "probe", here([this](store_answer& answer) {
+                note_answer(answer);
+                later(store_look, [this] { look_at_store(); });
+              }));
 }
 
 /// Bans that have ended go, so that nobody wonders about them.

@@ -23,9 +23,6 @@ namespace pg_edge::actors {
 /// So many lines of the audit log are kept.
 inline constexpr std::size_t kept_audit_entries = 2000;
 
-/// The store that the settings name; null: there is none.
-std::unique_ptr<cluster::store> open_store(const config::settings& settings);
-
 /// What a store holds, read at once.
 struct store_content {
   bool read = false;

@@ -8,6 +8,7 @@
 //     settings/<name>                  global settings set at run time
 //     bans/<kind>/<tenant>/<name>      kind: tenant, user, address; address bans have the tenant "-"
 //     audit/<time>-<n>                 who changed what; the newest are kept
+//     migrated                         the SQLite file whose objects pg_edgectl cluster init has copied
 //     cluster/nodes/<node>             live nodes, each with its lease        } cluster/membership.hpp
 //     cluster/view                     who is in the cluster, by epoch        }
 //     postgres/<cluster>/...           high availability: primary, epoch, lease

@@ -356,6 +356,11 @@ void check_settings(const settings& all, const setting_lines& lines, problem_lis
   for (const auto& [name, owner] : all.tenants)
     check.one_tenant(owner);
   check.names_of_tenants();
+  if (all.cluster.joined && !all.store_path.empty())
+    problems.warning(
+        lines.count("store_path") != 0 ? lines.find("store_path")->second : 0,
+        "store_path: is not used in a cluster, whose objects stand in its store; `pg_edgectl cluster init` "
+        "copies them");
   if (has_no_database(all)) problems.warning(0, "there is no database: only the admin console can be reached");
 }
 

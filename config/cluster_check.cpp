@@ -15,6 +15,10 @@ bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
+bool is_every(const std::string& host) {
+  return host == "*" || host == "0.0.0.0" || host == "::";
+}
+
 /// Names stand in keys of the store, in file names and in certificates.
 bool is_name(const std::string& text) {
   constexpr std::string_view good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -32,9 +36,10 @@ public:
     name("node", one_.node, "node");
     address("listen", one_.listen, "10.0.0.1:7432");
     address("advertise", one_.advertise, "192.0.2.1:7432");
-    if (const auto at = parse_endpoint(one_.advertise); at && (at->host == "*" || at->host == "0.0.0.0"))
+    if (const auto at = parse_endpoint(one_.advertise); at && is_every(at->host))
       complain("advertise", "\"" + one_.advertise + "\" is every address; name the one that other nodes connect to");
     store();
+    child();
     certificates();
     if (one_.failure_timeout < shortest_failure_timeout || one_.failure_timeout > longest_failure_timeout)
       complain("failure_timeout", "is not between 200ms and 1h: a busy moment would look like a failure, or a failure "
@@ -64,8 +69,9 @@ private:
   }
 
   void store() {
-    if (one_.store.empty())
-      complain("store", "is missing: list the client addresses of etcd's members, as [\"https://10.0.0.1:2379\"]");
+    if (one_.store.empty() && one_.etcd_listen.empty())
+      complain("store", "is missing: list the client addresses of etcd's members, as [\"https://10.0.0.1:2379\"], or "
+                        "set etcd_listen, so that this node starts one");
     std::set<std::string> seen;
     for (const std::string& text : one_.store) {
       const auto at = parse_store_endpoint(text);
@@ -78,6 +84,22 @@ private:
       else if (!is_loopback(at->where.host))
         complain("store", text + " can be reached from elsewhere, so it must be https");
     }
+  }
+
+  void child() {
+    address("etcd_listen", one_.etcd_listen, "10.0.0.1:2379");
+    address("etcd_peer_listen", one_.etcd_peer_listen, "10.0.0.1:2380");
+    if (one_.etcd_listen.empty() != one_.etcd_peer_listen.empty())
+      complain("etcd_listen", "etcd_listen and etcd_peer_listen go together");
+    if (!one_.etcd_listen.empty() && one_.etcd_listen == one_.etcd_peer_listen)
+      complain("etcd_peer_listen",
+               one_.etcd_peer_listen + " is the address of etcd_listen, too; it needs a port of its own");
+    for (const auto& [key, value] :
+         {std::pair{"etcd_listen", &one_.etcd_listen}, std::pair{"etcd_peer_listen", &one_.etcd_peer_listen}})
+      if (const auto at = parse_endpoint(*value); at && is_every(at->host))
+        complain(key, "\"" + *value + "\" is every address; name the one that other nodes connect to");
+    if (one_.etcd_folder.empty()) complain("etcd_folder", "is empty");
+    if (one_.etcd_program.empty()) complain("etcd_program", "is empty");
   }
 
   void certificates() {

@@ -112,6 +112,21 @@ int go_to_background(int& ready) {
   std::_Exit(WIFEXITED(status) ? WEXITSTATUS(status) : failed);
 }
 
+/// False: told to end before the store of the cluster could be read.
+bool wait_for_store(actors::node& node, const sigset_t& signals) {
+  constexpr timespec pause{1, 0};
+  for (std::string why; !node.read_store(why);)
+    switch (::sigtimedwait(&signals, nullptr, &pause)) {
+    case SIGTERM:
+    case SIGINT:
+    case SIGQUIT:
+      return false;
+    default:
+      break;
+    }
+  return true;
+}
+
 int serve(const std::string& file, bool takeover, bool background) {
   int ready = -1;
   if (background && go_to_background(ready) != fine) return failed;
@@ -131,6 +146,7 @@ int serve(const std::string& file, bool takeover, bool background) {
     return failed;
   }
   actors::node node(file, loaded, takeover);
+  if (!wait_for_store(node, signals)) return fine;
   std::vector<std::string> errors;
   if (!node.start(errors)) {
     for (const std::string& error : errors)

@@ -49,7 +49,7 @@ const std::map<std::string_view, used_by_loader> loader_rows = {
 const std::map<std::string_view, std::string> read_into = {{"token_file", "token"}};
 
 /// Rows whose use is being built; empty when an issue is resolved.
-const std::set<std::string_view> awaited = {"advertise", "certificate", "ca", "budget", "failure_timeout"};
+const std::set<std::string_view> awaited = {};
 
 /// The sources that act. Those that only show settings in the console do not count.
 std::string acting_sources() {

@@ -1,12 +1,12 @@
 // Objects made by the admin API while a node runs: made, used, changed and removed; there again after kill -9; two
 // writers who cannot undo each other's change; wrong requests that name the field; and what the file keeps for itself.
+#include "tests/pg/api_support.hpp"
 #include "tests/pg/edges_support.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <sys/mount.h>
 
 using namespace pg_edge::test;
@@ -14,7 +14,7 @@ using nlohmann::json;
 
 namespace {
 
-const std::string boss = "boss-boss-boss-boss", hand = "hand-hand-hand-hand", looker = "look-look-look-look";
+const std::string boss = api_boss, hand = "hand-hand-hand-hand", looker = "look-look-look-look";
 
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -28,41 +28,6 @@ std::string toml(std::uint16_t port, const std::string& store = "{dir}/store.db"
           "\"\nrole = \"admin\"\n" + "[admin.tokens.hand]\ntoken = \"" + hand + "\"\nrole = \"operator\"\n" +
           "[admin.tokens.look]\ntoken = \"" + looker + "\"\nrole = \"viewer\"\n" +
           "[tenants.of_file]\n[tenants.of_file.databases.kept]\nhost = \"127.0.0.1\"\n");
-}
-
-struct answer {
-  int status = 0;
-  std::string etag, location, body;
-  json value() const { return json::parse(body, nullptr, false); }
-  std::string field() const {
-    const json all = value();
-    return all.contains("errors") ? all["errors"][0].value("field", "") : std::string();
-  }
-};
-
-/// By curl, as scripts do it.
-answer ask(std::uint16_t port, const std::string& method, const std::string& path, const std::string& body = "",
-           const std::vector<std::string>& headers = {}, const std::string& token = boss) {
-  std::vector<std::string> argv{"curl", "-s", "-i", "-X", method, "-H", "Authorization: Bearer " + token};
-  for (const std::string& header : headers)
-    argv.insert(argv.end(), {"-H", header});
-  if (!body.empty()) argv.insert(argv.end(), {"-H", "Content-Type: application/json", "--data-binary", body});
-  argv.push_back("http://127.0.0.1:" + std::to_string(port) + path);
-  const run_result got = run(argv);
-  answer out;
-  std::istringstream lines(got.out);
-  std::string line;
-  while (std::getline(lines, line) && line != "\r") {
-    line.pop_back();
-    if (line.starts_with("HTTP/1.1 ")) out.status = std::stoi(line.substr(9));
-    const auto colon = line.find(": ");
-    const std::string name = line.substr(0, colon);
-    if (name == "ETag" || name == "etag") out.etag = line.substr(colon + 2);
-    if (name == "Location" || name == "location") out.location = line.substr(colon + 2);
-  }
-  out.body =
-      got.out.substr(std::min(got.out.size(), static_cast<std::size_t>(std::max<std::streamoff>(lines.tellg(), 0))));
-  return out;
 }
 
 struct fixture {

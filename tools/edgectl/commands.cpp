@@ -48,6 +48,17 @@ constexpr option_row drain_options[] = {
      "wait_for_clients wait_for_servers at_once"},
 };
 
+constexpr option_row cluster_options[] = {
+    {"--config", "FILE", "of this host's node; else /etc/pg_edge/pg_edge.toml"},
+    {"--from", "STORE", "init: the SQLite store to copy objects from; else that of store_path"},
+    {"--wait", "SECONDS", "init, join: how long etcd is waited for; else 60"},
+};
+constexpr option_row cert_options[] = {
+    {"--folder", "FOLDER", "where cluster-ca.crt, cluster-ca.key and the nodes' files are; else the present one"},
+    {"--hosts", "LIST", "node: its addresses and names, with commas: 10.0.0.1,a.example"},
+    {"--days", "DAYS", "how long it is good; else 3650 for the authority, 825 for a node"},
+};
+
 constexpr command_row rows[] = {
     {"status", "", 0, 0, {}, "what the node is and how it is", show_status},
     {"top", "", 0, 0, top_options, "who does how much, live", run_top},
@@ -71,6 +82,10 @@ constexpr command_row rows[] = {
     {"disable", "[DATABASE]", 0, 1, scope_options, "refuse new clients", run_disable},
     {"enable", "[DATABASE]", 0, 1, scope_options, "let new clients in again", run_enable},
     {"reload", "", 0, 0, {}, "read the configuration file again", run_reload},
+    {"cluster", "init|join|leave", 1, 1, cluster_options,
+     "found the cluster's store with this host's node, make its etcd a member, or take it out", run_cluster},
+    {"cert", "ca | node NAME", 1, 2, cert_options, "make a private authority for a cluster, or a node's certificate",
+     run_cert},
     {"drain", "", 0, 0, drain_options, "end the node when its clients have gone", run_drain},
 };
 

@@ -82,6 +82,8 @@ int run_drain(call& what);
 int run_ban(call& what);
 int run_unban(call& what);
 int run_apply(call& what);
+int run_cluster(call& what);
+int run_cert(call& what);
 
 /// Prints rows as a table, or as JSON. Columns that are not there are left out.
 void print_rows(const call& what, const std::vector<json>& rows, std::span<const std::string_view> columns);
