@@ -478,7 +478,8 @@ void node::stop() {
   const bool given = context_.handover.giving();
   context_.handover.stop();
   context_.handover.close_doors();
-  if (etcd_ && given) etcd_->leave_running(); // the process that has taken over looks after it
+  // The process that has taken over looks after it; or the one that serves, if this one never did.
+  if (etcd_ && (given || (!system_ && etcd_->status().adopted))) etcd_->leave_running();
   if (!system_) return;
   admin_.reset(); // first: it asks all the others
   for (const auto& one : context_.reactors)

@@ -71,7 +71,12 @@ bool serves(std::uint16_t api) {
 }
 
 bool works(std::uint16_t api) {
-  return wait_for([&] { return ask(api, "GET", "/v1/store").value().value("works", false); }, patience);
+  return wait_for(
+      [&] {
+        const answer got = ask(api, "GET", "/v1/store");
+        return got.status == 200 && got.value()["works"] == true;
+      },
+      patience);
 }
 
 pid_t etcd_of(const pg_edge_process& node) {
@@ -159,6 +164,33 @@ BOOST_AUTO_TEST_CASE(a_single_node_becomes_a_cluster_with_all_it_had) {
   BOOST_TEST(pq(login).value("select 1") == "1");
   node.stop();
   BOOST_TEST(etcds_of(node) == 0); // told to end, it takes it along
+}
+
+BOOST_AUTO_TEST_CASE(a_process_that_takes_over_takes_the_etcd_over) {
+  const temp_dir files;
+  make_files(files.path(), {"a"});
+  const std::uint16_t api = free_port();
+  const etcd_ports own;
+  std::string text = toml(api, cluster_section("a", own, {own}, files.path()));
+  text.replace(text.find("store_path = \"{dir}/store.db\""), 29, "takeover_socket = \"{dir}/takeover.sock\"");
+  pg_edge_process node(text, early());
+  BOOST_TEST(node.wait_for_log("event=store_awaited", patience));
+  check_ctl({"cluster", "init", "--config", node.config_file(), "--wait", "90"}, 0, "the store of cluster blue works");
+  BOOST_REQUIRE(serves(api));
+  const pid_t etcd = etcd_of(node);
+  // One that cannot serve, since the node does, leaves it alone.
+  const run_result second = run({pg_edge_process::binary(), "--config", node.config_file()}, 60s);
+  BOOST_TEST(second.status == 1, second.err);
+  BOOST_TEST(etcd_of(node) == etcd);
+  BOOST_REQUIRE(works(api));
+  node.take_over();
+  BOOST_TEST(node.former().wait(patience).has_value());
+  BOOST_TEST(node.wait_for_log("found_running=true", patience));
+  BOOST_REQUIRE(works(api));
+  BOOST_TEST(etcd_of(node) == etcd);
+  ::kill(etcd, SIGKILL); // the new process looks after it
+  BOOST_TEST(wait_for([&] { return etcd_of(node) != etcd; }, patience));
+  BOOST_REQUIRE(works(api));
 }
 
 BOOST_AUTO_TEST_CASE(three_nodes_are_one_cluster_that_outlives_one_of_them) {
