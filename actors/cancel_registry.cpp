@@ -20,7 +20,7 @@ std::optional<cluster::cancel_key> cancel_registry::add(caf::actor client, bool 
   } else {
     return std::nullopt;
   }
-  auto key = cluster::make_cancel_key(0, process_, slot, secret);
+  auto key = cluster::make_cancel_key(node_, process_, slot, secret);
   if (key) slots_[slot] = {std::move(client), *key};
   return key;
 }

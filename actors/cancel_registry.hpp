@@ -7,6 +7,7 @@
 #include <caf/actor.hpp>
 #include <caf/actor_control_block.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -17,6 +18,9 @@ namespace pg_edge::actors {
 
 class cancel_registry {
 public:
+  /// Of this node in its cluster: keys say it from now on. Before anybody has one.
+  void set_node(std::uint32_t number) { node_ = number; }
+  std::uint32_t node() const { return node_; }
   /// Gives the client a key of its own, with a secret for protocol 3.2 or 3.0. Nothing when every slot is taken.
   std::optional<cluster::cancel_key> add(caf::actor client, bool long_secret);
   void remove(const cluster::cancel_key& key);
@@ -34,6 +38,7 @@ private:
     cluster::cancel_key key;
   };
 
+  std::atomic<std::uint32_t> node_{0};
   mutable std::mutex mutex_;
   std::vector<entry> slots_;
   std::vector<std::uint32_t> free_;

@@ -122,7 +122,7 @@ io_result carried_stream::write(const iovec* pieces, int count) {
     taken += fits;
     all = fits == pieces[i].iov_len;
   }
-  owner_blocked_ = !all;
+  owner_blocked_ = out_.size() == most_kept;
   if (taken > 0) call_link(held);
   return {all ? io_status::ok : io_status::would_block, taken};
 }

@@ -1,6 +1,7 @@
 #include "actors/client.hpp"
 
 #include "actors/client_login_state.hpp"
+#include "actors/client_relay_state.hpp"
 #include "actors/lingering.hpp"
 #include "actors/log.hpp"
 #include "actors/meter.hpp"
@@ -10,9 +11,9 @@ namespace pg_edge::actors {
 
 namespace {
 
-constexpr std::string_view step_names[] = {"starting",   "handshaking", "authenticating", "joining", "welcoming",
-                                           "idle",       "waiting",     "preparing",      "active",  "console",
-                                           "cancelling", "moving",      "arriving",       "leaving", "gone"};
+constexpr std::string_view step_names[] = {
+    "starting", "handshaking", "authenticating", "joining",    "welcoming", "idle",     "waiting", "preparing",
+    "active",   "console",     "relayed",        "cancelling", "moving",    "arriving", "leaving", "gone"};
 
 /// The process at the other end of a Unix socket; 0 if it is none.
 std::int32_t peer_process(int fd) {
@@ -33,6 +34,12 @@ client::client(caf::actor_config& config, reactor& home, node_context& node, str
       login_(std::make_unique<login_state>(node.settings(), door)), peer_(std::move(peer)),
       deadline_(timer::calling<&client::on_deadline>(*this)) {}
 
+client::client(caf::actor_config& config, reactor& home, node_context& node, carried_stream_ptr from,
+               const cluster::relay_request& request)
+    : client(config, home, node, stream(std::move(from)), {request.peer_host, request.peer_port}) {
+  login_->relayed = std::make_unique<cluster::relay_request>(request);
+}
+
 client::~client() = default;
 
 client::client(caf::actor_config& config, reactor& home, node_context& node, stream socket,
@@ -49,9 +56,12 @@ caf::behavior client::make_behavior() {
   node_.clients.fetch_add(1, std::memory_order_relaxed);
   if (login_->moved) {
     come_from_there();
+  } else if (login_->relayed) {
+    arm_login_deadline();
+    watch();
+    begin_relayed(*std::exchange(login_->relayed, nullptr));
   } else {
-    const auto limit = login_->settings->values->client_login_timeout;
-    if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);
+    arm_login_deadline();
     login_begins();
     await_first_bytes();
     if (!watch()) leave("out of descriptors");
@@ -77,6 +87,8 @@ caf::behavior client::make_behavior() {
       [this](const cancel_done&) { leave("cancel request done"); },
       [this](const may_cancel&) { go_on_cancelling(); },
       [this](const end_client& message) {
+        if (step_ == client_step::relayed) return end_relayed(message);
+        if (message.at_transaction_end && goes_on_elsewhere()) return;
         if (!message.at_transaction_end || between_transactions()) {
           fail(message.error, "ended by the node");
         } else {
@@ -84,6 +96,8 @@ caf::behavior client::make_behavior() {
           end_error_ = message.error;
         }
       },
+      [this](const carried_ready&) { take_carried(); },
+      [this](const carried_signal& message) { take_signal(message); },
       [this](const shed_client& message) { shed(message.limit); },
       [this](const pam_answer& message) { take_pam_answer(message); },
       [this](const console_reply& message) { take_console_reply(message); },
@@ -100,6 +114,13 @@ void client::grant(granted what) {
 
 void client::on_prompt() {
   if (const granted message = std::move(granted_); message.server) take_grant(message);
+}
+
+/// The message of every transaction of a client whose bytes come by a link, or go by one.
+bool client::take(const std::type_info& type, const void*) {
+  if (type != typeid(carried_ready)) return false;
+  take_carried();
+  return true;
 }
 
 void client::on_exit() {
@@ -119,6 +140,7 @@ void client::on_exit() {
   share_ref_ = nullptr;
   cancel_requesters_.reset();
   seat_.release();
+  close_relay();
 }
 
 // -- bytes
@@ -135,6 +157,8 @@ bool client::wants_input() const {
     return true;
   case client_step::active:
     return !server_->output_blocked();
+  case client_step::relayed:
+    return relay_->wants_input();
   default:
     return false;
   }
@@ -151,6 +175,8 @@ std::size_t client::on_bytes(protocol::bytes_view in) {
   case client_step::idle:
   case client_step::active:
     return relay(in);
+  case client_step::relayed:
+    return read_for_node(in);
   case client_step::leaving:
   case client_step::gone:
     return in.size();
@@ -166,6 +192,7 @@ void client::resume_reading() {
 
 void client::on_drained() {
   if (server_ != nullptr) server_->resume_reading();
+  if (step_ == client_step::relayed) pump_from_node();
   use_input();
   read_later();
 }
@@ -210,6 +237,7 @@ void client::note_error(protocol::bytes_view error) {
 }
 
 bool client::in_midst_of_message() const {
+  if (step_ == client_step::relayed) return relay_->watch.in_midst_of_reply();
   if (server_ == nullptr) return false;
   const protocol::server_session& state = server_->session();
   return state.frame_left != 0 && state.frame_forward;
@@ -229,6 +257,7 @@ void client::leave(std::string_view why) {
   if (key_.process_id != 0) node_.cancels.remove(key_);
   key_ = {};
   if (open() && !said_goodbye_) socket_.shutdown_write(); // who said goodbye waits for nothing but the end
+  close_relay();
   const bool waits = step_ == client_step::waiting;
   const bool joins = step_ == client_step::joining && !share_ref_;
   if (server_ != nullptr) let_server_go(said_goodbye_);
@@ -245,7 +274,7 @@ void client::leave(std::string_view why) {
 void client::close_client_socket() {
   char one = 0;
   const bool sending =
-      failed_ && open() &&
+      failed_ && open() && socket_.carried() == nullptr &&
       (session_.frame_left > 0 || !in_.empty() || ::recv(socket_.fd(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
   if (!sending) return close_socket();
   unwatch();
@@ -256,7 +285,7 @@ void client::finish_leaving() {
   set_step(client_step::gone);
   if (cancel_requesters_)
     for (const caf::actor& requester : *cancel_requesters_)
-      send(requester, cancel_done{});
+      if (requester) send(requester, cancel_done{});
   cancel_requesters_.reset();
   if (std::exchange(meter_.told_at, 0) != 0) this_meter().client_left(session_.id);
   if (share_ref_) send(share_ref_, detach_client{attachment_.linked()});
@@ -327,6 +356,9 @@ void client::check_times(clock::time_point now) {
 
 void client::on_deadline() {
   if (step_ == client_step::cancelling) return leave("cancel_wait_timeout");
+  if (relay_ != nullptr && relay_->timed_out(home().now()))
+    return fail(protocol::error_code::query_wait_timeout_away,
+                {seconds(relay_->patience), relay_->request.database, "[pg_edge]", relay_->last_error});
   if (login_ != nullptr) {
     const auto limit = login_->settings->values->client_login_timeout;
     return fail(protocol::error_code::client_login_timeout, {seconds(limit)});
@@ -342,6 +374,11 @@ void client::on_deadline() {
 void client::kill() {
   const bool running = step_ == client_step::active && !server_->session().owed.empty();
   fail(running ? protocol::error_code::killed_unknown : protocol::error_code::killed);
+}
+
+void client::arm_login_deadline() {
+  const auto limit = login_->settings->values->client_login_timeout;
+  if (limit.count() > 0) home().schedule(deadline_, connected_at_ + limit);
 }
 
 /// The timer is not moved with each query: when it fires it looks how long the client has been idle, and waits on.
@@ -361,8 +398,9 @@ client_row client::row() const {
   if (pool_ != nullptr) result.tenant = pool_->name.tenant;
   result.user = user_;
   result.database = database_;
-  result.state = step_ == client_step::waiting                                 ? "waiting"
-                 : server_ != nullptr                                          ? "active"
+  result.state = step_ == client_step::waiting   ? "waiting"
+                 : server_ != nullptr            ? "active"
+                 : step_ == client_step::relayed ? (relay_->watch.idle() ? "idle" : "active")
                  : step_ == client_step::idle || step_ == client_step::console ? "idle"
                                                                                : std::string(to_string(step_));
   result.addr = peer_.host;

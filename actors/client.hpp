@@ -1,6 +1,9 @@
 // One client connection: its login, its queries' way to a server and back, its cancels and its end. What the bytes mean
 // is decided by protocol/exchange; this actor holds the client's half of it and moves the bytes.
 //
+// A client whose pool lives on another node is `relayed` there once it has proved who it is: client_relayed.cpp. On
+// that node it is a client whose socket is a stream of a link, and which begins with `joining`.
+//
 //   starting -> (handshaking) -> authenticating -> joining -> welcoming -> idle
 //      |                              |                          |  ^       ^ |
 //      '-- CancelRequest --> cancelling    console database      |  |       | | first message that needs a server
@@ -19,6 +22,7 @@
 #include "actors/node_context.hpp"
 #include "actors/server.hpp"
 #include "cluster/moved_session.hpp"
+#include "cluster/relay_request.hpp"
 #include "protocol/client_auth.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/exchange.hpp"
@@ -42,6 +46,7 @@ enum class client_step : std::uint8_t {
   preparing,
   active,
   console,
+  relayed,
   cancelling,
   moving,   // its socket and state are on their way to another process, which may not want them
   arriving, // from another process, whose it still is
@@ -60,10 +65,14 @@ public:
   /// One that comes from another process of this node.
   client(caf::actor_config& config, reactor& home, node_context& node, stream socket,
          std::shared_ptr<cluster::moved_client> moved);
+  /// Whose bytes another node relays: it has proved there who it is.
+  client(caf::actor_config& config, reactor& home, node_context& node, carried_stream_ptr from,
+         const cluster::relay_request& request);
   ~client() override;
 
   caf::behavior make_behavior() override;
   void on_exit() override;
+  bool take(const std::type_info& type, const void* message) override;
   const char* name() const override { return "client"; }
   void on_prompt() override;
 
@@ -94,6 +103,8 @@ public:
   std::uint64_t number() const { return session_.id; }
   std::string describe() const override { return "id " + std::to_string(session_.id) + ", " + user_ + "@" + database_; }
   client_step step() const { return step_; }
+  /// Another node relays it to this one.
+  bool comes_by_link() const { return socket_.carried() != nullptr; }
   const std::string& user() const { return user_; }
   /// It waits for a server only to learn what its session begins with.
   bool awaits_welcome() const;
@@ -136,6 +147,7 @@ protected:
 
 private:
   struct login_state;
+  struct relay_state;
 
   // client_opening.cpp, client_admission.cpp, client_method.cpp, client_secret.cpp, client_proof.cpp,
   // client_welcome.cpp
@@ -144,6 +156,7 @@ private:
   std::size_t start_up_packet(protocol::bytes_view packet, bool more_behind);
   void answer_ssl_request(bool more_behind);
   void begin_login(protocol::startup_message message);
+  void note_replication();
   bool choose_tenant();
   void choose_database();
   bool throttled();
@@ -183,6 +196,7 @@ private:
   std::string why_pam_is_no_matter() const;
   void remember_keys();
   void authenticated();
+  void ask_for_pool();
   bool read_parameters();
   void add_host_to_name();
   void join(const pool_joined& message);
@@ -197,6 +211,34 @@ private:
   void refuse_login(protocol::error_code code, std::initializer_list<std::string_view> args = {});
   void begin_cancel(const protocol::cancel_request& request);
   void on_deadline();
+  void arm_login_deadline();
+
+  // client_relayed.cpp
+  bool cancel_elsewhere(const protocol::cancel_request& request);
+  bool lives_elsewhere(const config::route& way);
+  void open_relay();
+  void relay_again();
+  std::size_t read_for_node(protocol::bytes_view in);
+  void send_to_node(protocol::bytes_view what);
+  void pump_from_node();
+  void take_from_node(protocol::bytes_view in);
+  void relay_closed();
+  void relay_lost(const std::string& why);
+  void park_relay();
+  void take_carried();
+  void take_signal(const carried_signal& message);
+  void end_relayed(const end_client& message);
+  bool goes_on_elsewhere();
+  void close_relay();
+
+  // client_relay_opening.cpp
+  std::size_t read_opening(protocol::bytes_view in);
+  bool opening_message(char type, protocol::bytes_view body, protocol::bytes_view whole);
+  bool replaying_message(char type, protocol::bytes_view body, protocol::bytes_view whole);
+  void take_own_key();
+  bool replay();
+  void opened_relay();
+  void begin_relayed(const cluster::relay_request& request);
 
   // client_relay.cpp
   std::size_t relay(protocol::bytes_view in);
@@ -294,6 +336,7 @@ private:
   bool failed_ = false; // it has been told why
   protocol::bytes end_error_;
   std::unique_ptr<protocol::console_session> console_; // in the step `console`
+  std::unique_ptr<relay_state> relay_;                 // in the step `relayed`
 };
 
 } // namespace pg_edge::actors

@@ -1,6 +1,7 @@
 // Whether a client may come in: whose it is and what it asks for, what keeps it out before it is asked for a password,
 // and what only those may learn who have proved who they are. docs/tenants.md says why which comes when.
 #include "actors/client_login_state.hpp"
+#include "actors/client_relay_state.hpp"
 #include "actors/tls_context.hpp"
 #include "config/network.hpp"
 
@@ -24,10 +25,7 @@ void client::begin_login(protocol::startup_message message) {
   }
   if (!choose_tenant()) return;
   choose_database();
-  if (const auto wanted = login_->start_up.find("replication")) {
-    logical_replication_ = *wanted == "database";
-    replication_ = logical_replication_ || is_yes(*wanted);
-  }
+  note_replication();
   const tls_mode_row& tls = actors::describe(login_->tls->mode);
   if (tls.tls_required && !socket_.tls()) return fail(protocol::error_code::ssl_required);
   if (!admitted() || throttled()) return;
@@ -37,6 +35,13 @@ void client::begin_login(protocol::startup_message message) {
 
 // -- whose it is
 // ---------------------------------------------------------------------------------------------------------------
+
+void client::note_replication() {
+  const auto wanted = login_->start_up.find("replication");
+  if (!wanted) return;
+  logical_replication_ = *wanted == "database";
+  replication_ = logical_replication_ || is_yes(*wanted);
+}
 
 /// Takes the tenant's name out of the start-up packet: Postgres must not see it. False: refused. A tenant that does not
 /// exist is nobody's, where a login goes as for a user who does not exist.
@@ -77,6 +82,7 @@ void client::choose_database() {
 
 std::string_view client::tenant_name() const {
   if (pool_ != nullptr) return pool_->name.tenant;
+  if (relay_ != nullptr) return relay_->request.tenant;
   if (login_ == nullptr || login_->tenant == nullptr) return config::default_tenant_name; // the console's
   return login_->tenant == &config::nobody() ? std::string_view(login_->tenant_asked) : login_->tenant->name;
 }

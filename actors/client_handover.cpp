@@ -27,8 +27,8 @@ bool client::postpone_end(protocol::bytes_view error) {
 /// TLS stays: the keys are in this process. So does whatever a server holds for the client.
 bool client::can_move() const {
   return step_ == client_step::idle && server_ == nullptr && login_ == nullptr && share_ != nullptr && open() &&
-         !socket_.tls() && !replication_ && in_.empty() && !output_blocked() && !end_at_transaction_end_ &&
-         cluster::can_move(session_);
+         !socket_.more_than_a_socket() && !replication_ && in_.empty() && !output_blocked() &&
+         !end_at_transaction_end_ && cluster::can_move(session_);
 }
 
 void client::hand_over() {

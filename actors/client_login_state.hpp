@@ -32,6 +32,7 @@ struct client::login_state {
   config::login_rules rules;                         // what holds for this login
   config::auth_type method = config::auth_type::md5; // chosen from them: never hba
   const config::hba_rule* rule = nullptr;            // that decided; null: none was asked. Lives as long as `settings`
+  std::unique_ptr<cluster::relay_request> relayed;   // from another node; gone once it has begun
   protocol::startup_message start_up;
   protocol::negotiated version;
   std::unique_ptr<protocol::client_auth> auth;

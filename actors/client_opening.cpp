@@ -143,6 +143,7 @@ void client::answer_ssl_request(bool more_behind) {
 void client::begin_cancel(const protocol::cancel_request& request) {
   set_step(client_step::cancelling);
   const caf::actor whom = node_.cancels.find(request.process_id, request.key);
+  if (!whom && cancel_elsewhere(request)) return leave("cancel request passed to another node");
   if (!whom && !node_.handover.linked()) return leave("cancel request with a wrong key");
   const auto limit = login_->settings->values->cancel_wait_timeout;
   if (limit.count() > 0) home().schedule(deadline_, home().now() + limit);

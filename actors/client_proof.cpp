@@ -206,11 +206,17 @@ void client::authenticated() {
   if (node_.gates.disabled(route->tenant->name, route->database_name))
     return fail(protocol::error_code::database_disabled, {route->database_name});
   if (!take_session() || !read_parameters() || !take_seat(*route)) return;
+  if (lives_elsewhere(*route)) return open_relay();
+  ask_for_pool();
+}
+
+void client::ask_for_pool() {
+  const config::route& route = *login_->route;
   set_step(client_step::joining);
-  std::string server_user = route->server_user(user_);
-  class share* here = share_directory::here().find(route->tenant->name, route->database_name, server_user);
+  std::string server_user = route.server_user(user_);
+  class share* here = share_directory::here().find(route.tenant->name, route.database_name, server_user);
   if (here != nullptr && here->join_directly()) return join({caf::actor_cast<caf::actor>(here), &home(), here->pool()});
-  send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route->tenant->name, route->database_name, user_,
+  send(node_.tenants, join_pool{caf::actor_cast<caf::actor>(this), route.tenant->name, route.database_name, user_,
                                 std::move(server_user)});
 }
 

@@ -1,6 +1,7 @@
 // A logged-in client: queries, check-outs, cancels.
 #include "actors/client.hpp"
 #include "actors/client_login_state.hpp"
+#include "actors/client_relay_state.hpp"
 #include "actors/log.hpp"
 #include "actors/share.hpp"
 #include "protocol/frame.hpp"
@@ -224,17 +225,22 @@ void client::server_lost(const std::string& why, protocol::error_code when_doubt
 
 /// A CancelRequest with this client's key has come, on a connection of its own.
 void client::cancel(const caf::actor& requester) {
+  if (step_ == client_step::relayed) { // it is running elsewhere, if anything is
+    if (relay_->stream && relay_->watch.doubtful()) relay_->stream->signal(protocol::bytes(cluster::cancel_signal));
+    if (requester) send(requester, cancel_done{});
+    return;
+  }
   if (step_ == client_step::waiting && login_ == nullptr && !cancelled_waiting_) {
     cancelled_waiting_ = true;
     send(share_ref_, abandon{self_ptr(), epoch_});
-    send(requester, cancel_done{});
+    if (requester) send(requester, cancel_done{});
     return;
   }
   if (step_ == client_step::console && blocked_on_server_)
     send(node_.console, console_cancelled{caf::actor_cast<caf::actor>(this)});
   const bool something = step_ == client_step::active && query_running_;
   if (!something) {
-    send(requester, cancel_done{});
+    if (requester) send(requester, cancel_done{});
     return;
   }
   if (!cancel_requesters_) cancel_requesters_ = std::make_unique<std::vector<caf::actor>>();
@@ -245,12 +251,13 @@ void client::cancel(const caf::actor& requester) {
 
 /// A slot for a cancel connection is ours. If the query has ended meanwhile nothing must be cancelled any more.
 void client::go_on_cancelling() {
-  caf::actor requester;
-  if (cancel_requesters_ && !cancel_requesters_->empty()) {
+  caf::actor requester; // nobody, if another node has passed the request on
+  const bool asked = cancel_requesters_ && !cancel_requesters_->empty();
+  if (asked) {
     requester = cancel_requesters_->front();
     cancel_requesters_->erase(cancel_requesters_->begin());
   }
-  const bool still = requester && step_ == client_step::active && query_running_ && cancel_epoch_ == epoch_;
+  const bool still = asked && step_ == client_step::active && query_running_ && cancel_epoch_ == epoch_;
   if (!still) {
     send(share_ref_, cancel_over{});
     if (requester) send(requester, cancel_done{});

@@ -104,8 +104,7 @@ void client::join(const pool_joined& message) {
 
 void client::on_arrival() {
   if (login_->moved) return settle_in();
-  const auto limit = login_->settings->values->client_login_timeout;
-  if (limit.count() > 0) home().schedule(deadline_, connected_at_ + limit);
+  arm_login_deadline();
   if (!watch()) return leave("out of descriptors");
   begin_welcome();
 }

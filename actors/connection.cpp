@@ -1,5 +1,7 @@
 #include "actors/connection.hpp"
 
+#include "actors/carried_stream.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -125,7 +127,7 @@ bool connection::note_read(io_result got, std::size_t room) {
     bytes_in_ += got.bytes;
     has_read(got.bytes);
     // A plain socket that gave less than there was room for is empty; its next bytes make a new event.
-    if (got.bytes < room && !socket_.tls() && !hangup_) readable_ = false;
+    if (got.bytes < room && !socket_.more_than_a_socket() && !hangup_) readable_ = false;
     return true;
   case io_status::would_block:
     readable_ = false;
@@ -208,7 +210,7 @@ void connection::break_later(std::string why) {
 void connection::on_io(std::uint32_t events) {
   if (!open()) return;
   if (broken_) return on_lost(std::move(broken_why_));
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 || socket_.tls()) readable_ = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 || socket_.more_than_a_socket()) readable_ = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hangup_ = true;
   if (step_ == step::connecting) return go_on_connecting();
   if (step_ == step::peeking) {
@@ -219,7 +221,7 @@ void connection::on_io(std::uint32_t events) {
     step_ = step::relaying;
   }
   if (step_ == step::handshaking) return go_on_handshake();
-  if (!out_.empty() && ((events & EPOLLOUT) != 0 || socket_.tls())) flush_kept();
+  if (!out_.empty() && ((events & EPOLLOUT) != 0 || socket_.more_than_a_socket())) flush_kept();
   // No event of the socket: read_later asked for it, and what waits may be here already, with nothing more to read.
   if (events == 0 && step_ == step::relaying && !pumping_ && wants_input()) use_input();
   pump();
@@ -227,6 +229,13 @@ void connection::on_io(std::uint32_t events) {
     hangup_told_ = true;
     on_hangup();
   }
+}
+
+void connection::on_carried() {
+  carried_stream* const carried = socket_.carried();
+  if (carried == nullptr) return;
+  carried->heard();
+  on_io(carried->ended() ? EPOLLIN | EPOLLOUT | EPOLLRDHUP : EPOLLIN | EPOLLOUT);
 }
 
 void connection::on_broken() noexcept {
@@ -281,6 +290,10 @@ void connection::begin_connect_tls(SSL_CTX& context, const std::string& host, co
 // ----------------------------------------------------------------------------------------------------------------
 
 bool connection::watch() {
+  if (carried_stream* const carried = socket_.carried()) {
+    carried->belong_to(caf::actor_cast<caf::actor>(this));
+    return watched_ = true;
+  }
   watched_ = home().watch(socket_.fd(), *this);
   return watched_;
 }

@@ -37,6 +37,8 @@ public:
 
   void on_io(std::uint32_t events) final;
   void on_broken() noexcept final;
+  /// carried_ready has come: what a link carries has no events of its own.
+  void on_carried();
 
 protected:
   /// Bytes to use: how many were. Called again only when there are more, or by use_input().

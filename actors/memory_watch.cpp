@@ -4,6 +4,7 @@
 #include "actors/log.hpp"
 #include "actors/node_context.hpp"
 #include "actors/pinned_actor.hpp"
+#include "actors/relay.hpp"
 
 #include <caf/stateful_actor.hpp>
 
@@ -63,7 +64,8 @@ public:
 
   caf::behavior make_behavior() override {
     return {[this](const survey_memory&) { return survey(); },
-            [this](const list_residents& what) { return residents(static_cast<actor_kind>(what.kind)); }};
+            [this](const list_residents& what) { return residents(static_cast<actor_kind>(what.kind)); },
+            [this](const end_relayed_clients& word) { end_relayed(word.own); }};
   }
 
 private:
@@ -78,6 +80,16 @@ private:
       result.clients.push_back(caf::actor_cast<caf::actor>(&one));
     });
     return result;
+  }
+
+  void end_relayed(bool own) {
+    const end_client word{protocol::make_error(protocol::error_code::shutting_down), true};
+    home().each_resident([&](pinned_actor& one) {
+      if (one.kind() != actor_kind::client) return;
+      const auto& who = static_cast<const client&>(one);
+      if (who.comes_by_link() || (own && who.step() == client_step::relayed))
+        caf::anon_send(caf::actor_cast<caf::actor>(&one), word);
+    });
   }
 
   resident_list residents(actor_kind kind) {

@@ -10,6 +10,7 @@
 #include "actors/metrics.hpp"
 #include "actors/objects.hpp"
 #include "actors/random.hpp"
+#include "actors/relay.hpp"
 #include "actors/resolver.hpp"
 #include "actors/tenants.hpp"
 #include "actors/user_lookup.hpp"
@@ -87,6 +88,8 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
     return;
   }
   state.stopping = true;
+  for (const caf::actor& one : state.context->surveyors)
+    caf::anon_send(one, end_relayed_clients{mode == shutdown_mode::wait_for_servers});
   if (mode == shutdown_mode::wait_for_servers) {
     const end_clients word{protocol::make_error(protocol::error_code::shutting_down), true};
     caf::anon_send(state.context->tenants, word);
@@ -448,6 +451,12 @@ bool node::start(std::vector<std::string>& errors) {
   return true;
 }
 
+bool node::serve_other_nodes(link_identity self, const std::string& address, int port, std::string& error) {
+  const auto made = actors::serve_other_nodes(context_, std::move(self), address, port, error);
+  listeners_.insert(listeners_.end(), made.begin(), made.end());
+  return !made.empty();
+}
+
 void node::reload() {
   caf::anon_send(context_.node, reload_settings{});
 }
@@ -487,6 +496,8 @@ void node::stop() {
   for (const auto& one : context_.reactors)
     one->join();
   listeners_.clear();
+  context_.links.close();
+  context_.places.close();
   context_.pam.close(); // what it has to say goes to actors
   stop_metrics(context_);
   const caf::exit_reason reason = caf::exit_reason::user_shutdown;

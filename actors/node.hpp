@@ -28,6 +28,10 @@ public:
   bool read_store(std::string& why);
   /// Opens the addresses and serves. False: `errors` says why, and nothing runs.
   bool start(std::vector<std::string>& errors);
+  /// After start(): other nodes may open links at this address. False: `error` says why.
+  bool serve_other_nodes(link_identity self, const std::string& address, int port, std::string& error);
+  node_links& links() { return context_.links; }
+  pool_places& places() { return context_.places; }
   void reload();
   /// As PAUSE and RESUME on the console; nothing if there is nothing to pause or resume.
   void pause();

@@ -12,8 +12,10 @@
 #include "actors/login_gates.hpp"
 #include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
+#include "actors/node_links.hpp"
 #include "actors/pam.hpp"
 #include "actors/pool_gates.hpp"
+#include "actors/pool_places.hpp"
 #include "actors/reactor.hpp"
 #include "actors/server_limits.hpp"
 #include "actors/tls_context.hpp"
@@ -90,6 +92,8 @@ public:
   std::vector<caf::actor> surveyors; // one a reactor, to be asked who lives there
   cancel_registry cancels;
   actors::handover handover{*this};      // to another process of this node, or from one
+  node_links links;                      // to other nodes; a node that is alone has none
+  pool_places places;                    // which of them serves the clients of a pool
   server_limits limits;                  // over several pools of a tenant
   login_gates logins;                    // under way to servers
   pool_gates gates;                      // what is paused or disabled

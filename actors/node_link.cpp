@@ -111,7 +111,9 @@ std::string node_link::on_hello(const cluster::link_hello& other) {
     return "it is a node of the cluster \"" + other.cluster + "\", this one is of \"" + self_->cluster + "\"";
   if (dialled_ && other.node != node_)
     return "node " + std::to_string(other.node) + " answers where node " + std::to_string(node_) + " was expected";
-  if (other.node == self_->node) return "it has the number of this node, " + std::to_string(other.node);
+  // A session that was relayed may find that its pool lives on its own node by now, and goes on in the same way.
+  const bool itself = other.node == self_->node && other.incarnation == self_->incarnation;
+  if (other.node == self_->node && !itself) return "it has the number of this node, " + std::to_string(other.node);
   const auto known = links_.peer(other.node);
   if (known && known->incarnation != 0 && known->incarnation != other.incarnation)
     return "node " + std::to_string(other.node) + " is known here by another start of it";

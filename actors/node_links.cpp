@@ -75,6 +75,13 @@ void node_links::forget_peer(node_number node, std::string why) {
     caf::anon_send(link, drop_link{node, why});
 }
 
+void node_links::close() {
+  std::lock_guard held(table_->mutex);
+  table_->ways.clear();
+  table_->alive.clear();
+  table_->service.reset();
+}
+
 void node_links::link_began(const caf::actor& link) {
   std::lock_guard held(table_->mutex);
   table_->alive[link.id()] = link.address();

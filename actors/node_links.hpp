@@ -66,6 +66,8 @@ public:
   void set_peer(node_number node, link_peer where);
   /// It has left or is dead: its links are lost, with this reason, and no new ones are made.
   void forget_peer(node_number node, std::string why);
+  /// Lets go of everything; when the reactors have ended.
+  void close();
   std::shared_ptr<const link_identity> self() const;
   std::shared_ptr<const link_service> service() const;
   std::optional<link_peer> peer(node_number node) const;

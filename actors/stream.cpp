@@ -1,5 +1,6 @@
 #include "actors/stream.hpp"
 
+#include "actors/carried_stream.hpp"
 #include "actors/tls_context.hpp"
 #include "actors/tls_socket.hpp"
 
@@ -88,6 +89,7 @@ private:
 struct stream::tls_state {
   tls_socket socket; // outlives `ssl`, which uses it
   std::unique_ptr<SSL, ssl_deleter> ssl;
+  std::shared_ptr<carried_stream> carried; // instead of all the rest
   std::string error;
   io_status held = io_status::ok; // what read() found after bytes it returned; told by the next read()
   bool accepts = false;
@@ -106,6 +108,10 @@ struct stream::tls_state {
 
 stream::stream() noexcept = default;
 stream::stream(int fd) noexcept : fd_(fd) {}
+stream::stream(std::shared_ptr<carried_stream> over_a_link)
+    : fd_(std::numeric_limits<int>::max()), tls_(std::make_unique<tls_state>()) {
+  tls_->carried = std::move(over_a_link);
+}
 stream::stream(stream&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)), error_(std::exchange(other.error_, 0)), tls_(std::move(other.tls_)) {}
 
@@ -125,6 +131,12 @@ stream::~stream() {
 
 void stream::close() {
   if (fd_ < 0) return;
+  if (tls_ && tls_->carried) {
+    tls_->carried->finish(true);
+    tls_.reset();
+    fd_ = -1;
+    return;
+  }
   send_close_notify();
   if (tls_) tls_->ssl.reset();
   ::close(std::exchange(fd_, -1));
@@ -132,6 +144,7 @@ void stream::close() {
 
 void stream::shutdown_write() {
   if (fd_ < 0) return;
+  if (tls_ && tls_->carried) return tls_->carried->finish(false);
   send_close_notify();
   ::shutdown(fd_, SHUT_WR);
 }
@@ -236,7 +249,20 @@ io_result stream::read_plain(char* out, std::size_t size) {
   return {is_would_block(errno) ? io_status::would_block : fail_with_errno(), 0};
 }
 
+bool stream::tls() const {
+  return tls_ != nullptr && !tls_->carried;
+}
+
+carried_stream* stream::carried() const {
+  return tls_ ? tls_->carried.get() : nullptr;
+}
+
 io_result stream::read_tls(char* out, std::size_t size) {
+  if (tls_->carried) {
+    const io_result result = tls_->carried->read(out, size);
+    if (result.status == io_status::failed) tls_->error = tls_->carried->why_lost();
+    return result;
+  }
   if (tls_->held != io_status::ok) return {tls_->held, 0};
   if (tls_->peer_notified) return {wait_for_end_of_transport(), 0};
   if (!tls_->established) return {io_status::would_block, 0};
@@ -335,6 +361,11 @@ io_result stream::write_rest(const iovec* pieces, int count, std::size_t taken) 
 }
 
 io_result stream::write_tls(const iovec* pieces, int count) {
+  if (tls_->carried) {
+    const io_result result = tls_->carried->write(pieces, count);
+    if (result.status == io_status::failed) tls_->error = tls_->carried->why_lost();
+    return result;
+  }
   if (!tls_->established) return {io_status::would_block, 0};
   if (tls_->dead || tls_->notified) {
     errno = EPIPE;

@@ -1,4 +1,5 @@
-// One non-blocking socket, plain or TLS, behind one interface: connections read and write without asking which it is.
+// One non-blocking socket, plain or TLS, or a stream that a link carries to another node, behind one interface:
+// connections read and write without asking which it is.
 // Made for edge-triggered epoll (read and write until would_block) and for a million idle ones: 16 bytes, and what TLS
 // needs stands behind one pointer. Not thread-safe; it moves with its connection from reactor to reactor.
 #pragma once
@@ -29,11 +30,15 @@ struct io_result {
   std::size_t bytes = 0;
 };
 
+class carried_stream;
+
 class stream {
 public:
   stream() noexcept;
   /// Takes over `fd`, which must be non-blocking and connected (or connecting).
   explicit stream(int fd) noexcept;
+  /// No socket at all. Its fd() is a number that no descriptor has.
+  explicit stream(std::shared_ptr<carried_stream> over_a_link);
   stream(stream&& other) noexcept;
   stream& operator=(stream&& other) noexcept;
   ~stream();
@@ -48,7 +53,11 @@ public:
   /// the very bytes that were not taken (at any address, in any pieces) and offer at least as many.
   io_result write(const iovec* pieces, int count);
 
-  bool tls() const { return tls_ != nullptr; }
+  bool tls() const;
+  /// Not a plain socket: epoll does not know of all that may be read.
+  bool more_than_a_socket() const { return tls_ != nullptr; }
+  /// What it is, if it is carried by a link; else null.
+  carried_stream* carried() const;
 
   /// Whether decrypted or half-decrypted bytes wait inside of TLS, which epoll knows nothing about. Only of interest to
   /// who stopped reading before would_block; a read() may still find that a record is not complete.
