@@ -25,6 +25,13 @@ namespace {
 
 constexpr int pool_size = 4;
 
+int count(const std::string& text, const std::string& what) {
+  int result = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+    ++result;
+  return result;
+}
+
 /// The first node reaches the second by a proxy that can cut the link; links have mutual TLS.
 class two_nodes {
 public:
@@ -46,6 +53,12 @@ public:
     first_ = start(1);
   }
 
+  ~two_nodes() {
+    if (std::uncaught_exceptions() > 0) BOOST_TEST_MESSAGE(first_->log() << second_->log());
+  }
+  two_nodes(const two_nodes&) = delete;
+  two_nodes& operator=(const two_nodes&) = delete;
+
   pg_edge_process& first() { return *first_; }
   pg_edge_process& second() { return *second_; }
   pq client(const std::string& more = "") { return pq(first_->conninfo() + " " + more); }
@@ -53,6 +66,14 @@ public:
   void kill_second() {
     second_->signal(SIGKILL);
     second_->wait();
+    await_loss();
+  }
+  /// Until the first node knows: what is sent before that is lost, and said to be.
+  void await_loss() {
+    BOOST_TEST(wait_for([&] {
+      const std::string log = first_->log();
+      return count(log, "event=link_lost") >= count(log, "event=link_up");
+    }));
   }
   void second_again() { second_ = start(2); }
   fault_proxy& link() { return link_; }
@@ -249,7 +270,8 @@ BOOST_AUTO_TEST_CASE(who_waits_too_long_for_the_node_is_told_why) {
   two_nodes nodes("query_wait_timeout = 2\n");
   pq idle = nodes.client();
   nodes.kill_second();
-  const pq_result result = idle.try_exec("select 1");
+  idle.send_query("select 1");
+  const pq_result result = idle.next_result();
   BOOST_TEST(result.sqlstate() == "57P03", result.message());
   BOOST_TEST(result.field(PG_DIAG_MESSAGE_HINT).find("node 2") != std::string::npos, result.message());
 }
@@ -303,6 +325,7 @@ BOOST_AUTO_TEST_CASE(a_link_that_is_cut_costs_only_what_ran_on_it) {
     }));
     nodes.link().end_all(how, side::origin);
     BOOST_TEST(running.next_result(milliseconds(20000)).sqlstate() == "08006");
+    nodes.await_loss();
     BOOST_TEST(idle.value("select 'here'") == "here");
     // Its statement is cancelled on the other node, where its client is gone.
     BOOST_TEST(wait_for(

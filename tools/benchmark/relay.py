@@ -39,7 +39,8 @@ class Nodes:
             config.write_text(pg_edge_toml(Setup(folder, stub, reactors=chosen.reactors), port))
             peers = [f"{i + 1}={link}" for i, link in enumerate(links)]
             command = [f"{chosen.build_folder}/tests/relay_node", "--config", str(config), str(number),
-                       str(links[number - 1]), str(self.folder / "home"), *([f"tls={self.folder}"] if tls else []), *peers]
+                       str(links[number - 1]), str(self.folder / "home"), *([f"tls={self.folder}"] if tls else []),
+                       *peers]
             self.nodes.append(Server(command, log, port))
 
     def __enter__(self):
@@ -98,5 +99,6 @@ def show(name, measured):
                                       for key, _, digits in figures))
         if who != "local":
             against = ratios(rounds, measured["local"])
-            print(f"  {'/ local':12}" + "".join(f"{ratio_text(against.get(key)):>20}" for key, _, _ in figures), flush=True)
+            print(f"  {'/ local':12}" + "".join(f"{ratio_text(against.get(key)):>20}" for key, _, _ in figures),
+                  flush=True)
     return {who: summary(rounds) | {"rounds": rounds} for who, rounds in measured.items()}
