@@ -33,6 +33,8 @@ namespace {
 constexpr std::size_t control_threads = 2;
 /// How often a node that drains looks whether its clients have gone.
 constexpr std::chrono::milliseconds drain_look{50};
+/// Between two tries to open the address for links.
+constexpr std::chrono::seconds link_pause{1};
 
 /// What the node looks at while another process takes over.
 struct handover_watch {
@@ -392,7 +394,12 @@ bool node::read_store(std::string& why) {
   auto& [store, content, told] = *opened_;
   if (!store || content.read) return true;
   content = read_store_now(*store, store_root_of(settings));
-  if (content.read || !settings.cluster.joined) return true; // alone, it goes on without
+  if (!settings.cluster.joined) return true; // alone, it goes on without
+  if (content.read && !settings.cluster.link_listen.empty() && number_ == 0) {
+    number_ = claim_number(*store, store_root_of(settings), settings.cluster.node, content.why);
+    content.read = number_ != 0;
+  }
+  if (content.read) return true;
   why = "the store of the cluster cannot be read: " + store->name() + ": " + content.why;
   if (std::exchange(told, why) != why) {
     log(level::warning, log_event::store_awaited, {{"store", store->name()}, {"why", content.why}});
@@ -439,6 +446,7 @@ bool node::start(std::vector<std::string>& errors) {
   spawn_metrics(*system_, context_);
   for (const auto& one : context_.reactors)
     one->start();
+  context_.cancels.set_node(number_); // before anybody has a key
   const auto own_interval = service_manager::watchdog_interval();
   const auto interval = own_interval.count() > 0 ? own_interval : context_.handover.inherited_watchdog();
   context_.handover.start(std::move(sockets_), interval);
@@ -469,8 +477,61 @@ void node::resume() {
   if (!context_.draining.load(std::memory_order_relaxed)) resume_all(context_, "SIGUSR2");
 }
 
+/// Links are the business of the process that serves: the one before it lets go of the address.
+void node::look_at_links() {
+  if (number_ == 0) return;
+  if (context_.handover.giving()) {
+    for (const caf::actor& one : std::exchange(link_doors_, {}))
+      caf::anon_send(one, close_server{"another process accepts links"});
+    return;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (!link_doors_.empty() || now - links_tried_ < link_pause) return;
+  links_tried_ = now;
+  std::string error;
+  if (!open_links(error) && std::exchange(links_fault_, error) != error)
+    log(level::error, log_event::links_failed,
+        {{"address", context_.settings()->values->cluster.link_listen}, {"why", error}});
+}
+
+bool node::open_links(std::string& error) {
+  const config::cluster_settings& one = context_.settings()->values->cluster;
+  const auto at = config::parse_endpoint(one.link_listen);
+  if (!at) {
+    error = "it is not in the settings any more";
+    return false;
+  }
+  link_identity self;
+  self.node = number_;
+  self.incarnation = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
+  self.cluster = one.name;
+  self.failure_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(one.failure_timeout);
+  if (!one.certificate.empty()) {
+    tls_settings parts;
+    parts.ca_file = one.ca;
+    parts.cert_file = one.certificate;
+    parts.key_file = one.key;
+    const auto accept = make_client_tls_context(parts, config::tls_mode::verify_ca);
+    const auto connect = make_server_tls_context(parts, config::tls_mode::verify_ca);
+    error = accept.error + connect.error;
+    if (!accept.context || !connect.context) return false;
+    self.accept = accept.context;
+    self.connect = connect.context;
+  }
+  const cluster::peer_record own{one.node, *at, self.incarnation};
+  link_doors_ = actors::serve_other_nodes(context_, std::move(self), at->host, at->port, error);
+  if (link_doors_.empty()) return false;
+  peers_.reset(); // of a time before a takeover that failed
+  peers_ = std::make_unique<peer_registry>(context_.links, open_store(*context_.settings()->values),
+                                           store_root_of(*context_.settings()->values), number_, own);
+  return true;
+}
+
 void node::look() {
   watchdog_.look();
+  look_at_links();
   const bool ours = context_.settings()->values->admin.served && !context_.handover.giving();
   if (ours == static_cast<bool>(admin_)) return;
   if (ours)
@@ -487,6 +548,7 @@ void node::stop() {
   const bool given = context_.handover.giving();
   context_.handover.stop();
   context_.handover.close_doors();
+  peers_.reset();
   // The process that has taken over looks after it; or the one that serves, if this one never did.
   if (etcd_ && (given || (!system_ && etcd_->status().adopted))) etcd_->leave_running();
   if (!system_) return;

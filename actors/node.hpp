@@ -6,6 +6,7 @@
 #include "actors/handover.hpp"
 #include "actors/listener.hpp"
 #include "actors/node_context.hpp"
+#include "actors/peer_registry.hpp"
 #include "actors/service_manager.hpp"
 
 #include <caf/all.hpp>
@@ -49,6 +50,8 @@ private:
   bool take_over(const config::settings& settings, std::vector<std::string>& errors);
   bool open_listeners(const config::settings& settings, std::vector<std::string>& errors);
   bool take_passed(const std::string& door);
+  void look_at_links();
+  bool open_links(std::string& error);
   void open_door(const config::listener& door, int backlog, std::vector<std::string>& errors);
 
   struct opened_store;
@@ -64,6 +67,13 @@ private:
   std::vector<service_manager::passed_socket> passed_;
   std::vector<caf::actor> listeners_;
   std::unique_ptr<admin_http> admin_;
+  // -- links to other nodes of the cluster, if it has any
+  cluster::peer_number number_ = 0; // of this node; 0: none
+  std::vector<caf::actor> link_doors_;
+  std::unique_ptr<peer_registry> peers_;
+  std::chrono::steady_clock::time_point links_tried_{};
+  std::string links_fault_;
+
   watchdog watchdog_;
   std::atomic<bool> finished_{false};
 };

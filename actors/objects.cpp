@@ -4,12 +4,12 @@
 #include "actors/audit.hpp"
 #include "actors/cluster_store.hpp"
 #include "actors/log.hpp"
+#include "actors/store_wait.hpp"
 #include "config/load.hpp"
 #include "config/timestamp.hpp"
 
 #include <deque>
 #include <functional>
-#include <future>
 #include <set>
 
 namespace pg_edge::actors {
@@ -101,10 +101,7 @@ store_content read_content(const store_answer& listed, const std::string& root) 
 }
 
 store_content read_store_now(cluster::store& from, const std::string& root) {
-  auto got = std::make_shared<std::promise<store_answer>>();
-  auto answer = got->get_future();
-  from.list({root, 0, false, {}}, [got](store_answer what) { got->set_value(std::move(what)); });
-  return read_content(answer.get(), root); // the store answers in store_timeout
+  return read_content(wait_for_store([&](auto then) { from.list({root, 0, false, {}}, then); }), root);
 }
 
 // -- the actor

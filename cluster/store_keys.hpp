@@ -9,6 +9,8 @@
 //     bans/<kind>/<tenant>/<name>      kind: tenant, user, address; address bans have the tenant "-"
 //     audit/<time>-<n>                 who changed what; the newest are kept
 //     migrated                         the SQLite file whose objects pg_edgectl cluster init has copied
+//     numbers/<number>                 the name of the node that has this number in cancel keys  } peer_record.hpp
+//     links/<number>                   where it is to be found, with its lease                   }
 //     cluster/nodes/<node>             live nodes, each with its lease        } cluster/membership.hpp
 //     cluster/view                     who is in the cluster, by epoch        }
 //     postgres/<cluster>/...           high availability: primary, epoch, lease

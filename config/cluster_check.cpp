@@ -1,5 +1,7 @@
 #include "config/cluster_check.hpp"
 
+#include "config/value_text.hpp"
+
 #include <algorithm>
 #include <set>
 
@@ -9,7 +11,7 @@ namespace {
 
 constexpr duration shortest_failure_timeout = std::chrono::milliseconds{200};
 constexpr duration longest_failure_timeout = std::chrono::hours{1};
-constexpr std::size_t longest_name = 63;
+constexpr std::size_t longest_name = 63, longest_host = 253;
 
 bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
@@ -20,9 +22,9 @@ bool is_every(const std::string& host) {
 }
 
 /// Names stand in keys of the store, in file names and in certificates.
-bool is_name(const std::string& text) {
+bool is_name(const std::string& text, std::size_t longest = longest_name) {
   constexpr std::string_view good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  return !text.empty() && text.size() <= longest_name && text.find_first_not_of(good) == std::string::npos &&
+  return !text.empty() && text.size() <= longest && text.find_first_not_of(good) == std::string::npos &&
          text.front() != '.' && text.front() != '-';
 }
 
@@ -38,6 +40,7 @@ public:
     address("advertise", one_.advertise, "192.0.2.1:7432");
     if (const auto at = parse_endpoint(one_.advertise); at && is_every(at->host))
       complain("advertise", "\"" + one_.advertise + "\" is every address; name the one that other nodes connect to");
+    link();
     store();
     child();
     certificates();
@@ -66,6 +69,17 @@ private:
       complain(key, "\"" + value + "\" is no address with a port, as " + example + " is");
     else if (!is_loopback(at->host))
       open_ = std::string{key} + " " + value;
+  }
+
+  void link() {
+    address("link_listen", one_.link_listen, "10.0.0.1:7433");
+    const auto at = parse_endpoint(one_.link_listen);
+    if (!at) return;
+    if (is_every(at->host))
+      complain("link_listen",
+               "\"" + one_.link_listen + "\" is every address; name the one that other nodes connect to");
+    else if (!parse_address(at->host))
+      complain("link_listen", "\"" + one_.link_listen + "\" is no address in numbers, which the other nodes are told");
   }
 
   void store() {
@@ -131,9 +145,18 @@ std::optional<store_endpoint> parse_store_endpoint(std::string_view text) {
   if (!out.tls && !text.starts_with(plain)) return std::nullopt;
   text.remove_prefix(out.tls ? secure.size() : plain.size());
   if (text.ends_with('/')) text.remove_suffix(1);
-  const auto where = parse_endpoint(text);
-  if (!where || where->host == "*") return std::nullopt;
-  out.where = *where;
+  if (const auto where = parse_endpoint(text)) {
+    if (where->host == "*") return std::nullopt;
+    out.where = *where;
+    return out;
+  }
+  // The name of a host, which is looked up when it is connected to.
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return std::nullopt;
+  const auto port = parse_integer(text.substr(colon + 1));
+  out.where.host = text.substr(0, colon);
+  if (!is_name(out.where.host, longest_host) || !port || *port < 1 || *port > 65'535) return std::nullopt;
+  out.where.port = static_cast<std::uint16_t>(*port);
   return out;
 }
 

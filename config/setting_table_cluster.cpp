@@ -40,6 +40,15 @@ constexpr setting_row rows[] = {
      .example = "\"\"",
      .group = group,
      .help = "Address and port that the other nodes are told, where it is not that of listen."},
+    {.name = "link_listen",
+     .sections = in_cluster,
+     .of_cluster = &c::link_listen,
+     .reloadable = restart_only,
+     .example = "\"127.0.0.1:7433\"",
+     .group = group,
+     .help =
+         "Address and port of this node for links of the others, by which a cancel request finds its query whatever "
+         "node it reaches; empty: each node knows its own clients' only."},
     {.name = "store",
      .sections = in_cluster,
      .of_cluster = &c::store,

@@ -41,6 +41,8 @@ BOOST_AUTO_TEST_CASE(mistakes_are_told_with_their_line_and_what_to_do) {
       {"etcd_listen = '0.0.0.0:1'\netcd_peer_listen = '127.0.0.1:2'\n",
        "3: cluster: etcd_listen: \"0.0.0.0:1\" is every"},
       {"etcd_listen = '10.0.0.1:1'\netcd_peer_listen = '127.0.0.1:2'\n", "etcd_listen 10.0.0.1:1 can be reached from"},
+      {"link_listen = 'localhost:1'\n", "3: cluster: link_listen: \"localhost:1\" is no address in numbers"},
+      {"link_listen = '0.0.0.0:1'\n", "3: cluster: link_listen: \"0.0.0.0:1\" is every address"},
       {"certificate = 'c'\n", "3: cluster: certificate: certificate, key and ca go together"},
       {"failure_timeout = 0.1\n", "3: cluster: failure_timeout: is not between 200ms and 1h"},
       {"budget = 'lax'\n", "\"lax\" is not one of strict, available"},
@@ -64,8 +66,12 @@ BOOST_AUTO_TEST_CASE(addresses_of_the_store) {
   BOOST_REQUIRE(secure.has_value());
   BOOST_TEST(secure->tls);
   BOOST_TEST(secure->where.host == "fd00::1");
-  for (const auto* wrong :
-       {"", "127.0.0.1:2379", "https://", "https://x", "https://x:0", "ftp://x:1", "http://*:1", "https://x:1/v3"})
+  const auto named = parse_store_endpoint("https://etcd-1.example:2379");
+  BOOST_REQUIRE(named.has_value());
+  BOOST_TEST(named->where.host == "etcd-1.example");
+  BOOST_TEST(named->where.port == 2379);
+  for (const auto* wrong : {"", "127.0.0.1:2379", "https://a b:1", "https://x:70000", "https://x:1x", "https://",
+                            "https://x", "https://x:0", "ftp://x:1", "http://*:1", "https://x:1/v3"})
     BOOST_TEST(!parse_store_endpoint(wrong).has_value(), wrong);
 }
 

@@ -8,6 +8,7 @@
 #include "actors/cluster_store.hpp"
 #include "actors/etcd_store.hpp"
 #include "actors/sqlite_store.hpp"
+#include "actors/store_wait.hpp"
 #include "cluster/store_keys.hpp"
 #include "config/load.hpp"
 #include "config/value_text.hpp"
@@ -15,7 +16,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <future>
 #include <iostream>
 #include <thread>
 
@@ -62,17 +62,11 @@ std::chrono::seconds wait_of(const call& what) {
 }
 
 store_answer list_now(cluster::store& from, const std::string& prefix) {
-  auto got = std::make_shared<std::promise<store_answer>>();
-  auto answer = got->get_future();
-  from.list({prefix, 0, false, {}}, [got](store_answer what) { got->set_value(std::move(what)); });
-  return answer.get();
+  return actors::wait_for_store([&](auto then) { from.list({prefix, 0, false, {}}, then); });
 }
 
 store_answer commit_now(cluster::store& to, std::vector<store_write> writes) {
-  auto got = std::make_shared<std::promise<store_answer>>();
-  auto answer = got->get_future();
-  to.commit(std::move(writes), [got](store_answer what) { got->set_value(std::move(what)); });
-  return answer.get();
+  return actors::wait_for_store([&](auto then) { to.commit(std::move(writes), then); });
 }
 
 // -- founding ---------------------------------------------------------------------------------------------------------
