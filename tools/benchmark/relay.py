@@ -13,10 +13,10 @@ from poolers import Setup, pg_edge_toml
 from report import alternating, ratio_text, ratios, summary
 from workloads import load_generator
 
-# name, protocol, clients
-rows = [("SELECT 1 simple 1 client", "simple", 1), ("SELECT 1 simple", "simple", 16),
-        ("SELECT 1 extended", "extended", 16), ("SELECT 1 prepared", "prepared", 16),
-        ("SELECT 1 simple 128 clients", "simple", 128)]
+# name, protocol, clients, bytes of the row that is answered
+rows = [("SELECT 1 simple 1 client", "simple", 1, 1), ("SELECT 1 simple", "simple", 16, 1),
+        ("SELECT 1 extended", "extended", 16, 1), ("SELECT 1 prepared", "prepared", 16, 1),
+        ("SELECT 1 simple 128 clients", "simple", 128, 1), ("rows of 1 MB", "simple", 4, 1048576)]
 figures = [("tps", "queries/s", 0), ("p50", "p50 us", 1), ("p99", "p99 us", 1), ("home_us", "home CPU us", 1),
            ("edge_us", "edge CPU us", 1)]
 
@@ -64,13 +64,13 @@ def make_certificates(folder):
 
 def run(chosen, folder, _rivals):
     results = {}
-    port = free_port()
     log = open(folder / "stub.log", "ab")
-    with Server([f"{chosen.build_folder}/bench_server", str(port)], log, port), \
-            Nodes(chosen, folder, port, False) as plain, Nodes(chosen, folder, port, True) as guarded:
-        for name, kind, clients in rows:
-            if chosen.only not in name:
-                continue
+    for name, kind, clients, row_bytes in rows:
+        if chosen.only not in name:
+            continue
+        port = free_port()
+        with Server([f"{chosen.build_folder}/bench_server", str(port), str(row_bytes)], log, port), \
+                Nodes(chosen, folder, port, False) as plain, Nodes(chosen, folder, port, True) as guarded:
             measured = {}
             ways = [("local", plain, 0), ("relayed", plain, 1), ("over TLS", guarded, 1)]
             for who, nodes, entry in alternating(chosen.rounds, ways):
