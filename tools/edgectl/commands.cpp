@@ -10,9 +10,11 @@ constexpr std::size_t any = 64;
 
 constexpr option_row list_options[] = {{"--sort", "COLUMNS", "order, with commas; a - before a column: descending"}};
 constexpr option_row top_options[] = {
-    {"--by", "WHAT", "pool, database, user or tenant", "pool database user tenant"},
-    {"--sort", "COLUMN", "xact_s (usual), query_s, in_mb_s, out_mb_s, xact_ms, query_ms, wait_ms_s, ...",
-     "xact_s query_s in_mb_s out_mb_s xact_ms query_ms wait_ms_s maxwait_ms clients waiting servers idle"},
+    {"--by", "WHAT", "pool (usual), database, user, tenant or client", "pool database user tenant client"},
+    {"--sort", "COLUMN", "xact_s (usual), query_s, in_mb_s, out_mb_s, query_ms, query_p95_ms, query_p99_ms, ...",
+     "xact_s query_s in_mb_s out_mb_s query_ms query_p95_ms query_p99_ms xact_p99_ms wait_p99_ms maxwait_ms clients "
+     "waiting servers idle"},
+    {"--window", "SECONDS", "1 (usual), 10 or 60: what rates and times are of", "1 10 60"},
     {"--interval", "SECONDS", "between two looks"},
     {"--reverse", "", "the smallest first"},
     {"--once", "", "print one table and end"},
