@@ -12,10 +12,6 @@ namespace {
 constexpr std::chrono::seconds patience{10};
 constexpr std::size_t usual_audit_rows = 100, most_audit_rows = 2000;
 
-json or_null(const std::string& text) {
-  return text.empty() ? json() : json(text);
-}
-
 // -- bans and the audit log
 // ------------------------------------------------------------------------------------------------
 
@@ -46,10 +42,11 @@ const std::vector<admin_field>& audit_entry_fields() {
   static const std::vector<admin_field> all{
       {"key", "string", "Sorts by time; \"before\" wants one."},
       {"at", "string", "When."},
-      {"who", "string", "A token's name, or a user of the console."},
+      {"who", "string", "A token, a user of the console, a signal, or the process that takes over."},
       {"from", "string", "An address."},
-      {"what", "string", "What was done."},
+      {"what", "string", "What was asked for: a change of an object, or a command."},
       {"fields", "array", "The settings that changed; never their values.", false, false, "string"},
+      {"result", "string", "\"done\", or why not."},
   };
   return all;
 }
@@ -79,7 +76,8 @@ void list_audit(const admin_call_ptr& call) {
                        {"who", one.who},
                        {"from", one.from},
                        {"what", one.what},
-                       {"fields", one.fields}});
+                       {"fields", one.fields},
+                       {"result", one.result}});
     json next = page.entries.size() == limit ? json(page.entries.back().key) : json();
     call->reply(json{{"items", std::move(items)}, {"next", std::move(next)}});
   });
@@ -134,7 +132,7 @@ constexpr admin_route routes[] = {
      .tag = "audit",
      .query = audit_query,
      .answers = "audit",
-     .summary = "Who changed what, the newest first.",
+     .summary = "Who changed what and who gave which command, the newest first.",
      .handle = list_audit},
     {.path = "/v1/store",
      .role = viewer,

@@ -141,4 +141,9 @@ private:
 
 using admin_call_ptr = std::shared_ptr<admin_call>;
 
+/// Whose wish it is, for the audit log.
+inline author author_of(const admin_call_ptr& call) {
+  return {"token " + call->request().who, call->request().peer};
+}
+
 } // namespace pg_edge::actors

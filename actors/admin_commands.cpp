@@ -85,7 +85,7 @@ void order(const admin_call_ptr& call) {
   std::optional<std::chrono::seconds> patience = view_patience;
   if (waits) patience = wait_of(call);
   if (!patience) return;
-  const console_order message{act, words_of(call, what), "api " + call->request().who};
+  const console_order message{act, words_of(call, what), author_of(call)};
   call->ask<console_order_done>(
       call->node().console, *patience, message,
       [call](const console_order_done& got) {
@@ -101,8 +101,7 @@ void order(const admin_call_ptr& call) {
 }
 
 void kill_client(const admin_call_ptr& call) {
-  const console_order message{
-      console_act::kill_client, {call->request().parameters.at("id")}, "api " + call->request().who};
+  const console_order message{console_act::kill_client, {call->request().parameters.at("id")}, author_of(call)};
   call->ask<console_order_done>(
       call->node().console, 2 * view_patience, message, [call](const console_order_done& got) {
         if (got.error.empty()) return reply_done(call, true, "The client is ended.");
@@ -115,18 +114,19 @@ void kill_client(const admin_call_ptr& call) {
 }
 
 void reload(const admin_call_ptr& call) {
-  call->ask<reload_result>(call->node().node, reload_patience, reload_settings{}, [call](const reload_result& got) {
-    json lines = json::array();
-    for (const std::string& line : got.lines)
-      lines.push_back(line);
-    if (got.applied) return call->reply(json{{"applied", true}, {"lines", std::move(lines)}});
-    admin_problem problem;
-    problem.status = 422;
-    problem.what = "The configuration file has errors; nothing was changed.";
-    for (const std::string& line : got.lines)
-      problem.fields.push_back({"file", line});
-    call->fail(problem);
-  });
+  call->ask<reload_result>(call->node().node, reload_patience, reload_settings{author_of(call)},
+                           [call](const reload_result& got) {
+                             json lines = json::array();
+                             for (const std::string& line : got.lines)
+                               lines.push_back(line);
+                             if (got.applied) return call->reply(json{{"applied", true}, {"lines", std::move(lines)}});
+                             admin_problem problem;
+                             problem.status = 422;
+                             problem.what = "The configuration file has errors; nothing was changed.";
+                             for (const std::string& line : got.lines)
+                               problem.fields.push_back({"file", line});
+                             call->fail(problem);
+                           });
 }
 
 struct mode_row {
@@ -150,7 +150,7 @@ void shut_down_node(const admin_call_ptr& call) {
   if (row == std::end(modes))
     return call->fail(400, "mode", "is none of wait_for_clients, wait_for_servers and at_once");
   reply_done(call, false, "The node ends.");
-  caf::anon_send(call->node().node, shut_down{row->mode});
+  caf::anon_send(call->node().node, shut_down{row->mode, author_of(call)});
 }
 
 // -- rows

@@ -27,9 +27,6 @@ void metrics_page_for(const admin_call_ptr& call) {
 
 using tr = throughput_row;
 
-json or_null(const std::string& text) {
-  return text.empty() ? json() : json(text);
-}
 json rate(double value) {
   return std::round(value * 1000) / 1000;
 }

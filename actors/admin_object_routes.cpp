@@ -73,10 +73,6 @@ struct definition_row {
 };
 using dr = definition_row;
 
-json or_null(const std::string& text) {
-  return text.empty() ? json() : json(text);
-}
-
 constexpr admin_column<dr> definition_columns[] = {
     {{"kind", "string", "tenant, database, user, setting, or whose ban it is.", false, true},
      [](const dr& r) -> json { return config::row_of(r.id.kind).name; }},
@@ -231,7 +227,7 @@ void change(const admin_call_ptr& call, object_id id, object_verb verb, const js
   change_object wish;
   wish.what = {verb, std::move(id), body.dump(-1, ' ', false, json::error_handler_t::replace), cascade};
   wish.if_match = if_match;
-  wish.by = {"token " + call->request().who, call->request().peer};
+  wish.by = author_of(call);
   call->ask<object_changed>(
       call->node().objects, change_patience, wish, [call, id = wish.what.id, verb](const object_changed& result) {
         if (result.outcome != change_outcome::done) return refuse(call, result);

@@ -11,6 +11,15 @@
 
 namespace pg_edge::actors {
 
+/// An empty text is told as null.
+inline json or_null(const std::string& text) {
+  return text.empty() ? json() : json(text);
+}
+template <class T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json();
+}
+
 /// "2026-11-28T17:00:00.123Z".
 std::string time_text(std::chrono::system_clock::time_point when);
 

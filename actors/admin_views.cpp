@@ -11,15 +11,6 @@ namespace pg_edge::actors {
 
 namespace {
 
-json or_null(const std::string& text) {
-  return text.empty() ? json() : json(text);
-}
-
-template <class T>
-json or_null(const std::optional<T>& value) {
-  return value ? json(*value) : json();
-}
-
 /// What the file names stands in a line of it.
 std::string_view origin_of(int line, bool always_there) {
   return line > 0 || always_there ? "file" : "store";

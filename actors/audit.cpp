@@ -41,15 +41,17 @@ std::string audit_key_part(std::uint64_t count) {
 }
 
 std::string audit_text(const audit_entry& entry) {
-  const json out{
-      {"at", entry.at}, {"who", entry.who}, {"from", entry.from}, {"what", entry.what}, {"fields", entry.fields}};
+  const json out{{"at", entry.at},     {"who", entry.who},       {"from", entry.from},
+                 {"what", entry.what}, {"fields", entry.fields}, {"result", entry.result}};
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 audit_entry parse_audit(std::string key, const std::string& text) {
   const json object = object_of(text);
-  audit_entry out{std::move(key),          text_of(object, "at"),   text_of(object, "who"),
-                  text_of(object, "from"), text_of(object, "what"), {}};
+  audit_entry out{std::move(key),           text_of(object, "at"),   text_of(object, "who"),
+                  text_of(object, "from"),  text_of(object, "what"), {},
+                  text_of(object, "result")};
+  if (out.result.empty()) out.result = audit_done; // written before results were
   if (object.contains("fields") && object["fields"].is_array())
     for (const auto& one : object["fields"])
       if (one.is_string()) out.fields.push_back(one.get<std::string>());

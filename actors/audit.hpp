@@ -1,5 +1,5 @@
-// The audit log's entries as they stand in the store: who did what, when, from where. Names of settings that changed,
-// never their values: some are secrets.
+// The audit log's entries as they stand in the store: who did what, when, from where, with what result. Names of
+// settings that changed, never their values: some are secrets.
 #pragma once
 
 #include "actors/messages.hpp"

@@ -93,7 +93,9 @@ public:
   void server_lost(const std::string& why, protocol::error_code doubtful = protocol::error_code::server_lost);
   void resume_reading();
   /// So much was read from the server for it.
-  void note_sent(std::size_t bytes) noexcept { meter_.sent += bytes; }
+  void note_sent(std::size_t bytes) noexcept {
+    if constexpr (protocol::counting) meter_.sent += bytes;
+  }
 
   // -- for its share, on the same reactor
   // ----------------------------------------------------------------------------------
@@ -252,6 +254,7 @@ private:
   void out_of_queue();
   void unlink_server();
   void note_query_began();
+  void note_query_over();
   void cancel(const caf::actor& requester);
   void go_on_cancelling();
   void spawn_canceller(const caf::actor& requester, bool counted);

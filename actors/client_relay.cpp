@@ -37,7 +37,7 @@ bool client::relay_once(protocol::bytes_view in, std::size_t& used) {
   const bool linked = step_ == client_step::active;
   const protocol::client_step result =
       protocol::from_client(session_, linked ? &server_->session() : nullptr, in, to_server, to_client);
-  meter_.received += result.consumed;
+  if constexpr (protocol::counting) meter_.received += result.consumed;
   last_active_ = home().now();
   if (linked && !to_server.empty()) {
     note_query_began();
@@ -100,9 +100,8 @@ void client::take_server(class server& given) {
   server_ref_ = caf::actor_cast<caf::strong_actor_ptr>(&given);
   link_began_ = home().now();
   session_.statements_only = limits_->mode == config::pool_mode::statement && !replication_;
-  share_->counts().wait_time += microseconds(link_began_ - wait_began_);
   share_->note_time(timed::wait, link_began_ - wait_began_);
-  ++share_->counts().server_assignment_count;
+  if constexpr (protocol::counting) ++share_->counts().server_assignment_count;
   set_step(client_step::preparing);
   if (login_ != nullptr) learn_from(*server_);
   server_->prepare();
@@ -168,15 +167,19 @@ void client::server_replied() {
   last_active_ = home().now();
   if (state.owed.empty() && query_running_) {
     query_running_ = false;
-    const std::uint64_t took = microseconds(last_active_ - query_began_);
-    share_->counts().query_time += took;
-    share_->note_time(timed::query, last_active_ - query_began_);
-    meter_.note_query(took);
+    note_query_over();
   }
   if (blocked_on_server_ && (state.owed.empty() || state.copy_in)) {
     blocked_on_server_ = false;
     read_later();
   }
+}
+
+void client::note_query_over() {
+  if constexpr (!protocol::counting) return;
+  const share_times::measured took = share_times::measure(last_active_ - query_began_);
+  share_->note_time(timed::query, took);
+  meter_.note_query(took);
 }
 
 /// In statement mode a transaction is open at the end of a query; it is rolled back with the client's end.
@@ -186,7 +189,6 @@ void client::transaction_refused() {
 
 void client::server_is_ready() {
   if (step_ != client_step::active) return;
-  share_->counts().xact_time += microseconds(home().now() - link_began_);
   share_->note_time(timed::transaction, home().now() - link_began_);
   if (keeps_server()) {
     link_began_ = home().now();
@@ -297,7 +299,8 @@ std::size_t client::read_console(protocol::bytes_view in) {
     }
     if (step.question) {
       blocked_on_server_ = true; // one command at a time
-      send(node_.console, console_query{caf::actor_cast<caf::actor>(this), std::move(*step.question), user_, admin_});
+      send(node_.console,
+           console_query{caf::actor_cast<caf::actor>(this), std::move(*step.question), user_, admin_, peer_.host});
     }
   }
   return used;

@@ -1,8 +1,8 @@
 #include "actors/console.hpp"
 
-#include "actors/actor_stats.hpp"
 #include "actors/console_commands.hpp"
 #include "actors/console_control.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/gatherer.hpp"
 #include "actors/log.hpp"
 #include "protocol/errors.hpp"
@@ -50,6 +50,10 @@ std::string text_of(const console_command& command) {
   return text;
 }
 
+author author_of(const console_query& query) {
+  return {"console " + query.user, query.from};
+}
+
 /// Behind "key =": words that were not quoted come apart at punctuation ("1", ".", "5") and are put together again.
 std::string text_of_value(const console_words& arguments) {
   const auto letters = [](const std::string& word) {
@@ -83,6 +87,7 @@ public:
           });
         }) {}
 
+  void note_message() { stats_.note(self_); }
   void add_client(const caf::actor& who);
   void remove_client(const caf::actor_addr& who) {
     clients_.erase(who);
@@ -123,7 +128,7 @@ private:
 
   void gather(console_need need, std::function<void(const console_view&)> done);
 
-  actor_stats::alive_token alive_{actor_kind::console};
+  control_stats stats_{actor_kind::console};
   inner_console::pointer self_;
   node_context& node_;
   std::map<caf::actor_addr, caf::actor> clients_;
@@ -241,7 +246,7 @@ void console_state::run_own(const run_ptr& now, const console_match& what) {
     const auto answer = [this, now, what, me = caf::actor_cast<caf::actor>(self_)](console_outcome outcome) {
       caf::anon_send(me, task_answered{[this, now, what, outcome] { take_outcome(now, what, outcome); }});
     };
-    what.command->run(view, {node_, what.arguments, now->query.client, now->query.user, answer});
+    what.command->run(view, {node_, what.arguments, now->query.client, author_of(now->query), answer});
   });
 }
 
@@ -268,7 +273,7 @@ void console_state::act(const run_ptr& now, const console_match& what) {
     now->out += protocol::make_notice("SET ignored");
     return complete(now, "SET");
   case console_act::reload:
-    return change_settings(now, reload_settings{}, "RELOAD");
+    return change_settings(now, reload_settings{author_of(now->query)}, "RELOAD");
   case console_act::set_setting:
     return set(now, what);
   case console_act::shut_down:
@@ -305,8 +310,8 @@ void console_state::change_settings(const run_ptr& now, Message message, std::st
 
 void console_state::set(const run_ptr& now, const console_match& what) {
   log(level::info, log_event::pools_controlled,
-      {{"command", "SET"}, {"scope", what.arguments[0]}, {"by", now->query.user}});
-  change_settings(now, set_setting{what.arguments[0], text_of_value(what.arguments)}, "SET");
+      {{"command", "SET"}, {"scope", what.arguments[0]}, {"by", author_of(now->query).who}});
+  change_settings(now, set_setting{what.arguments[0], text_of_value(what.arguments), author_of(now->query)}, "SET");
 }
 
 void console_state::shut_down(const run_ptr& now, const console_match& what) {
@@ -316,12 +321,12 @@ void console_state::shut_down(const run_ptr& now, const console_match& what) {
                     : servers ? shutdown_mode::wait_for_servers
                               : shutdown_mode::wait_for_clients;
   complete(now, "SHUTDOWN"); // first, or nobody may be left to tell
-  self_->send(node_.node, actors::shut_down{mode});
+  self_->send(node_.node, actors::shut_down{mode, author_of(now->query)});
 }
 
 void console_state::control(const run_ptr& now, const console_match& what) {
   gather(what.command->need, [this, now, what](const console_view& view) {
-    const console_control::command order{what.command->act, what.arguments, now->query.client, now->query.user};
+    const console_control::command order{what.command->act, what.arguments, now->query.client, author_of(now->query)};
     control_.run(order, view, [this, now, tag = text_of(*what.command)](const protocol::bytes& error) {
       if (!error.empty()) return fail(now, error);
       complete(now, tag);
@@ -385,7 +390,7 @@ inner_console::behavior_type console(inner_console::stateful_pointer<console_hol
   self->state.inner = std::make_unique<console_state>(self, *node);
   console_state* state = self->state.inner.get();
   self->set_down_handler([state](const caf::down_msg& message) { state->remove_client(message.source); });
-  const auto counted = [] { actor_stats::handled(actor_kind::console, 1); };
+  const auto counted = [state] { state->note_message(); };
   return {
       [state, counted](const console_joined& message) {
         counted();

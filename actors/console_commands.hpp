@@ -54,7 +54,7 @@ struct console_task {
   node_context& node;
   console_words arguments;
   caf::actor client;
-  std::string user;
+  author by;
   std::function<void(console_outcome)> answer;
 };
 

@@ -3,6 +3,8 @@
 #include "actors/log.hpp"
 #include "config/resolve.hpp"
 #include "protocol/errors.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/messages.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -42,8 +44,11 @@ bool console_name(const pool_scope& scope) {
   return scope.tenant == config::default_tenant_name && config::is_console_name(scope.database);
 }
 
-void note(std::string_view command, const pool_scope& scope, std::string_view who) {
-  log(level::info, log_event::pools_controlled, {{"command", command}, {"scope", to_string(scope)}, {"by", who}});
+/// It is in force: for the log and the audit log.
+void note(node_context& node, std::string_view command, const pool_scope& scope, const author& by) {
+  log(level::info, log_event::pools_controlled, {{"command", command}, {"scope", to_string(scope)}, {"by", by.who}});
+  const std::string words = scope.everything() ? std::string() : " " + to_string(scope);
+  caf::anon_send(node.objects, note_audit{by, std::string(command) + words});
 }
 
 protocol::bytes refuse(std::string_view why) {
@@ -83,18 +88,18 @@ std::string to_string(const pool_scope& scope) {
 // -- everything
 // ------------------------------------------------------------------------------------------------------------
 
-gate_answer pause_all(node_context& node, std::string_view who) {
+gate_answer pause_all(node_context& node, const author& by) {
   const gate_answer answer = node.gates.pause({});
   if (answer != gate_answer::done) return answer;
-  note("PAUSE", {}, who);
+  note(node, "PAUSE", {}, by);
   caf::anon_send(node.tenants, control_pools{});
   return answer;
 }
 
-gate_answer resume_all(node_context& node, std::string_view who) {
+gate_answer resume_all(node_context& node, const author& by) {
   const gate_answer answer = node.gates.resume({});
   if (answer != gate_answer::done) return answer;
-  note("RESUME", {}, who);
+  note(node, "RESUME", {}, by);
   caf::anon_send(node.tenants, control_pools{});
   return answer;
 }
@@ -113,8 +118,21 @@ void console_control::run(const command& what, const console_view& view, answer 
   if (what.act == console_act::kill_client) return kill_client(what, view, std::move(done));
   const auto scope = read_scope(what.arguments);
   if (!scope) return done(make_error(error_code::console_syntax, {row_of(what.act).name}));
-  if (const protocol::bytes fault = fault_of(what, *scope); !fault.empty()) return done(fault);
+  if (const protocol::bytes fault = fault_of(what, *scope); !fault.empty()) return refuse_as(what, fault, done);
   act_on(what, *scope, std::move(done));
+}
+
+/// Commands that were refused are in the audit log, too.
+void console_control::refuse_as(const command& what, const protocol::bytes& error, const answer& done) const {
+  if (what.act != console_act::wait_close) {
+    std::string words(row_of(what.act).name);
+    for (const std::string& word : what.arguments)
+      words += " " + word;
+    const auto body = std::string_view(error).substr(protocol::frame_header_size);
+    caf::anon_send(node_.objects,
+                   note_audit{what.by, words, "refused: " + std::string(protocol::error_field(body, 'M'))});
+  }
+  done(error);
 }
 
 /// What is wrong with the scope itself; empty: nothing.
@@ -156,7 +174,7 @@ void console_control::act_on(const command& what, const pool_scope& scope, answe
     gate = node_.gates.pause(scope);
     break;
   case console_act::resume:
-    if (shutting_down && scope.everything()) return done(refuse("pooler is shutting down"));
+    if (shutting_down && scope.everything()) return refuse_as(what, refuse("pooler is shutting down"), done);
     gate = node_.gates.resume(scope);
     break;
   case console_act::disable:
@@ -169,8 +187,8 @@ void console_control::act_on(const command& what, const pool_scope& scope, answe
   default:
     break;
   }
-  if (gate != gate_answer::done) return done(refused(gate, scope));
-  note(row_of(what.act).name, scope, what.user);
+  if (gate != gate_answer::done) return refuse_as(what, refused(gate, scope), done);
+  if (what.act != console_act::wait_close) note(node_, row_of(what.act).name, scope, what.by);
   switch (what.act) {
   case console_act::pause:
     tell(control_word::look, scope);
@@ -198,22 +216,24 @@ void console_control::kill_client(const command& what, const console_view& view,
   const std::string text = what.arguments.empty() ? std::string() : what.arguments[0];
   std::uint64_t id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (error != std::errc() || end != text.data() + text.size()) return done(refuse("invalid client pointer supplied"));
+  if (error != std::errc() || end != text.data() + text.size())
+    return refuse_as(what, refuse("invalid client pointer supplied"), done);
   for (const share_snapshot& share : view.shares)
     for (const client_row& one : share.clients) {
       if (one.id != id) continue;
-      log(level::info, log_event::pools_controlled, {{"command", "KILL_CLIENT"}, {"client", id}, {"by", what.user}});
+      log(level::info, log_event::pools_controlled, {{"command", "KILL_CLIENT"}, {"client", id}, {"by", what.by.who}});
+      caf::anon_send(node_.objects, note_audit{what.by, "KILL_CLIENT " + text});
       tell(control_word::kill_client, {share.pool->name.tenant, share.pool->name.database}, id);
       return after_shares_([done = std::move(done)] { done({}); });
     }
-  done(refuse("client not found"));
+  refuse_as(what, refuse("client not found"), done);
 }
 
 // -- waiting
 // ---------------------------------------------------------------------------------------------------------------
 
 void console_control::begin_wait(const command& what, const pool_scope& scope, clock::time_point until, answer done) {
-  wait one{what.act, scope, what.client.address(), what.user, until, std::move(done)};
+  wait one{what.act, scope, what.client.address(), what.by, until, std::move(done)};
   if (protocol::bytes error; over(one, error)) return one.done(error);
   waits_.push_back(std::move(one));
 }
@@ -257,7 +277,7 @@ void console_control::cancel(const caf::actor_addr& who) {
   waits_.erase(found);
   const bool ends_all = one.act == console_act::pause && one.scope.everything() &&
                         !node_.draining.load(std::memory_order_relaxed) &&
-                        resume_all(node_, one.user) == gate_answer::done;
+                        resume_all(node_, one.by) == gate_answer::done;
   std::string_view meaning = "What was waited for goes on";
   if (one.act == console_act::pause) meaning = "The pause stays in force until RESUME";
   if (ends_all) meaning = "Everything is resumed";

@@ -26,8 +26,8 @@ std::optional<pool_scope> read_scope(const std::vector<std::string>& words);
 std::string to_string(const pool_scope& scope);
 
 /// PAUSE and RESUME without a name, as signals give them. Returns what the gates said.
-gate_answer pause_all(node_context& node, std::string_view who);
-gate_answer resume_all(node_context& node, std::string_view who);
+gate_answer pause_all(node_context& node, const author& by);
+gate_answer resume_all(node_context& node, const author& by);
 
 class console_control {
 public:
@@ -42,7 +42,7 @@ public:
     console_act act = console_act::none;
     std::vector<std::string> arguments;
     caf::actor client;
-    std::string user; // for the log
+    author by;
   };
   /// `view`: with what the command's row needs.
   void run(const command& what, const console_view& view, answer done);
@@ -60,13 +60,14 @@ private:
     console_act act = console_act::none;
     pool_scope scope;
     caf::actor_addr client;
-    std::string user;
+    author by;
     clock::time_point until = clock::time_point::max(); // then it is over, whatever there is
     answer done;
   };
 
   protocol::bytes fault_of(const command& what, const pool_scope& scope) const;
   protocol::bytes refused(gate_answer why, const pool_scope& scope) const;
+  void refuse_as(const command& what, const protocol::bytes& error, const answer& done) const;
   void act_on(const command& what, const pool_scope& scope, answer done);
   void kill_client(const command& what, const console_view& view, answer done);
   void begin_wait(const command& what, const pool_scope& scope, clock::time_point until, answer done);

@@ -127,7 +127,7 @@ void ask(const console_task& task, std::string_view command, Message message, st
 }
 
 void change_ban(const console_task& task, std::string_view command, config::object_change what) {
-  const change_object wish{std::move(what), std::nullopt, {"console " + task.user, "console"}};
+  const change_object wish{std::move(what), std::nullopt, task.by};
   ask<object_changed>(task, command, wish, [answer = task.answer, command](const object_changed& result) {
     if (result.outcome == change_outcome::done) return answer({});
     const bool refused = result.outcome == change_outcome::no_store;
@@ -160,7 +160,7 @@ void run_unban(const console_view&, const console_task& task) {
 // -----------------------------------------------------------------------------------------------------------------
 
 constexpr console_column bans_columns[] = {{"kind"}, {"tenant"}, {"name"}, {"reason"}, {"until"}, {"by"}, {"at"}};
-constexpr console_column audit_columns[] = {{"at"}, {"who"}, {"from"}, {"what"}, {"fields"}};
+constexpr console_column audit_columns[] = {{"at"}, {"who"}, {"from"}, {"what"}, {"fields"}, {"result"}};
 constexpr console_column drift_columns[] = {{"object"}, {"why"}};
 
 /// Those of the store, and tenants that the settings ban.
@@ -204,7 +204,7 @@ void run_show_audit(const console_view&, const console_task& task) {
       std::string fields;
       for (const std::string& name : one.fields)
         fields += (fields.empty() ? "" : ",") + name;
-      out.rows.push_back({one.at, one.who, one.from, one.what, fields});
+      out.rows.push_back({one.at, one.who, one.from, one.what, fields, one.result});
     }
     answer(std::move(out));
   });
@@ -227,7 +227,7 @@ constexpr console_command commands[] = {
     {.words = "show audit",
      .arguments = "[rows]",
      .columns = audit_columns,
-     .help = "who changed what in the store, the newest first",
+     .help = "who did what: changes and commands, the newest first",
      .takes = takes_audit,
      .run = run_show_audit},
     {.words = "show drift",

@@ -18,42 +18,13 @@ namespace pg_edge::actors {
 // -- actors and reactors
 // ------------------------------------------------------------------------------------------------------
 
-namespace {
-
-/// What actors of a kind report about themselves. A figure nobody keeps is shown as NULL, not as 0.
-struct kept_figures {
-  bool alive = true, handled = true, mailbox = true;
-};
-
-kept_figures figures_of(actor_kind kind) {
-  switch (kind) {
-  case actor_kind::key_deriver: // reports nothing
-    return {false, false, false};
-  case actor_kind::steward: // count some of their messages only
-  case actor_kind::tenant:
-  case actor_kind::node:
-    return {true, false, false};
-  case actor_kind::resolver: // not on a reactor, which is what measures mailboxes
-  case actor_kind::console:
-  case actor_kind::user_lookup:
-    return {true, true, false};
-  default:
-    return {};
-  }
-}
-
-} // namespace
-
 console_rows show_actors(const console_view&) {
   console_rows rows;
   for (const actor_kind_row& kind : actor_kinds) {
     const actor_stats::totals totals = actor_stats::read(kind.kind);
-    const kept_figures kept = figures_of(kind.kind);
-    const auto if_kept = [](bool is, std::uint64_t number) { return is ? cell(number) : console_cell(); };
-    rows.push_back({cell(kind.name), if_kept(kept.alive, totals.alive), if_kept(kept.handled, totals.handled),
-                    if_kept(kept.mailbox, totals.mailbox_depth), if_kept(kept.mailbox, totals.deepest),
-                    if_kept(kept.mailbox, totals.deepest_actor), if_kept(kept.mailbox, totals.busiest),
-                    if_kept(kept.mailbox, totals.busiest_actor), cell(kind.help)});
+    rows.push_back({cell(kind.name), cell(totals.alive), cell(totals.handled), cell(totals.mailbox_depth),
+                    cell(totals.deepest), cell(totals.deepest_actor), cell(totals.busiest), cell(totals.busiest_actor),
+                    cell(kind.help)});
   }
   return rows;
 }

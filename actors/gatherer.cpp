@@ -1,6 +1,6 @@
 #include "actors/gatherer.hpp"
 
-#include "actors/actor_stats.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/log.hpp"
 #include "actors/node_view.hpp"
 
@@ -63,6 +63,7 @@ public:
   gatherer_state(inner_gatherer::pointer self, node_context& node)
       : self_(self), node_(node), ledger_(std::make_shared<stats_ledger>(node.started)) {}
 
+  void note_message() { stats_.note(self_); }
   caf::typed_response_promise<gathered_view> take(view_need need);
   void tick();
   void arm_tick();
@@ -95,7 +96,7 @@ private:
   template <class Answer, class Handle, class Message>
   void ask(const gathering_ptr& all, const Handle& whom, Message message, std::function<void(Answer&)> answer);
 
-  actor_stats::alive_token alive_{actor_kind::gatherer};
+  control_stats stats_{actor_kind::gatherer};
   inner_gatherer::pointer self_;
   node_context& node_;
   std::shared_ptr<stats_ledger> ledger_; // copied when a view that has been told still looks at it
@@ -226,7 +227,7 @@ inner_gatherer::behavior_type gatherer(inner_gatherer::stateful_pointer<gatherer
   self->state.inner = std::make_unique<gatherer_state>(self, *node);
   gatherer_state* state = self->state.inner.get();
   state->arm_tick();
-  const auto counted = [] { actor_stats::handled(actor_kind::gatherer, 1); };
+  const auto counted = [state] { state->note_message(); };
   return {
       [state, counted](const gather_view& message) {
         counted();

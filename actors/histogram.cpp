@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace pg_edge::actors {
 
@@ -53,12 +54,14 @@ std::uint64_t sparse_histogram::quantile(double part) const {
   return duration_bucket::lower(counts_.back().bucket);
 }
 
-void duration_histogram::drain(sparse_histogram& into) {
-  if (empty()) return;
-  for (std::size_t i = 0; i < counts_.size(); ++i)
-    into.add(static_cast<std::uint8_t>(i), counts_[i]);
-  into.add_sum(sum_);
-  *this = {};
+bool duration_histogram::drain(sparse_histogram& into) {
+  bool any = false;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    if (counts_[i] == 0) continue;
+    any = true;
+    into.add(static_cast<std::uint8_t>(i), std::exchange(counts_[i], 0));
+  }
+  return any;
 }
 
 } // namespace pg_edge::actors

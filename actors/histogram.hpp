@@ -6,7 +6,6 @@
 
 #include <array>
 #include <bit>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -83,24 +82,13 @@ private:
 
 class duration_histogram {
 public:
-  void note(std::uint64_t us) {
-    ++counts_[duration_bucket::of(us)];
-    sum_ += us;
-    ++total_;
-  }
-  bool empty() const { return total_ == 0; }
-  /// Adds everything to `into` and begins anew.
-  void drain(sparse_histogram& into);
+  /// Whoever notes adds up the durations: their sum is wanted without buckets, too.
+  void note(std::size_t bucket) noexcept { ++counts_[bucket]; }
+  /// Adds the counts to `into` and begins anew; false: there were none.
+  bool drain(sparse_histogram& into);
 
 private:
   std::array<std::uint32_t, duration_bucket::count> counts_{};
-  std::uint64_t sum_ = 0, total_ = 0;
 };
-
-/// A time span in the unit of all counters; one that would be negative is none.
-inline std::uint64_t microseconds(std::chrono::steady_clock::duration span) {
-  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(span).count();
-  return us > 0 ? static_cast<std::uint64_t>(us) : 0;
-}
 
 } // namespace pg_edge::actors

@@ -1,5 +1,6 @@
 #include "actors/key_deriver.hpp"
 
+#include "actors/control_stats.hpp"
 #include "protocol/scram.hpp"
 
 #include <openssl/crypto.h>
@@ -97,6 +98,7 @@ void derivation_cache::insert(const derivation_id& id, protocol::bytes result) {
 //   result  -> answer all who wait, keep it, give the worker the next job
 
 struct key_deriver_state {
+  control_stats stats{actor_kind::key_deriver};
   using promise = caf::typed_response_promise<derived_key>;
 
   struct waiter {
@@ -228,7 +230,10 @@ key_deriver_actor::behavior_type key_deriver(key_deriver_actor::stateful_pointer
                                              key_deriver_options options) {
   // Without randomness the node cannot make nonces either; its supervisor must hear of it.
   if (!self->state.start(options)) self->quit(caf::make_error(caf::sec::runtime_error, "no random bytes from OpenSSL"));
-  return {[self](derive_request& request) { return self->state.derive(request); }};
+  return {[self](derive_request& request) {
+    self->state.stats.note(self);
+    return self->state.derive(request);
+  }};
 }
 
 key_deriver_actor spawn_key_deriver(caf::actor_system& system, key_deriver_options options) {

@@ -1,6 +1,7 @@
 #include "actors/memory_watch.hpp"
 
 #include "actors/client.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/log.hpp"
 #include "actors/node_context.hpp"
 #include "actors/pinned_actor.hpp"
@@ -106,7 +107,7 @@ private:
 // --------------------------------------------------------------------------------------------------
 
 struct watch_state {
-  actor_stats::alive_token alive{actor_kind::other};
+  control_stats stats{actor_kind::other};
   node_context* node = nullptr;
   cluster::memory_guard guard;
   int statm = -1;
@@ -188,7 +189,10 @@ caf::behavior memory_watch(watch_self self, node_context* node) {
   self->state.node = node;
   self->state.statm = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
   self->send(self, look_atom::value);
-  return {[self](look_atom) { look(self); }};
+  return {[self](look_atom) {
+    self->state.stats.note(self);
+    look(self);
+  }};
 }
 
 } // namespace

@@ -450,6 +450,11 @@ struct cancel_sent {
 // -- console
 // --------------------------------------------------------------------------------------------------------------
 
+/// Who wants something, for the audit log.
+struct author {
+  std::string who;  // "token deploy", "console admin", "signal SIGHUP", "process 4711"
+  std::string from; // an address; empty: this machine
+};
 /// A client of the console has logged in. The console watches it until it ends, and may ask it to take_snapshot.
 struct console_joined {
   caf::actor client;
@@ -460,6 +465,7 @@ struct console_query {
   protocol::console_question question;
   std::string user;
   bool admin = false;
+  std::string from; // its address
 };
 /// A CancelRequest for such a client while its command has no answer yet.
 struct console_cancelled {
@@ -475,7 +481,7 @@ enum class console_act : std::uint8_t;
 struct console_order {
   console_act act{};
   std::vector<std::string> arguments;
-  std::string by; // for the log
+  author by;
 };
 /// Empty: done. Else a whole ErrorResponse.
 struct console_order_done {
@@ -508,7 +514,9 @@ using gatherer_actor = caf::typed_actor<caf::replies_to<gather_view>::with<gathe
 // -----------------------------------------------------------------------------------------------------------------
 
 /// Read the file again and apply what can be applied.
-struct reload_settings {};
+struct reload_settings {
+  author by;
+};
 /// How that went: lines for the log and the console; `applied` false: nothing has changed.
 struct reload_result {
   bool applied = false;
@@ -525,6 +533,7 @@ struct take_objects {
 enum class shutdown_mode : std::uint8_t { wait_for_clients, wait_for_servers, at_once };
 struct shut_down {
   shutdown_mode mode = shutdown_mode::at_once;
+  author by;
 };
 /// From the hand-over's thread, in the old process: the new one serves, or it has died and this one goes on alone.
 struct handover_news {
@@ -533,6 +542,7 @@ struct handover_news {
 /// SET on the console: a global setting has another value until the next reload, which reads the file again.
 struct set_setting {
   std::string key, value;
+  author by;
 };
 using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reload_result>,
                                     caf::replies_to<take_objects>::with<reload_result>, caf::reacts_to<shut_down>,
@@ -541,11 +551,6 @@ using node_actor = caf::typed_actor<caf::replies_to<reload_settings>::with<reloa
 // -- objects
 // --------------------------------------------------------------------------------------------------------------
 
-/// Who wants something, for the audit log.
-struct author {
-  std::string who;  // "token deploy", "console admin"
-  std::string from; // an address
-};
 /// What came of a change. `unknown`: nobody can say whether it was made.
 enum class change_outcome : std::uint8_t {
   done,
@@ -569,10 +574,13 @@ struct object_changed {
   bool created = false;
   std::vector<std::string> lines; // what it changed in the node, as of a reload
 };
-/// Something that was done which is no change of an object: a line in the audit log.
+inline constexpr std::string_view audit_done = "done";
+/// A command, which is no change of an object: a line in the audit log.
 struct note_audit {
   author by;
   std::string what;
+  std::string result = std::string(audit_done);
+  std::vector<std::string> fields = {};
 };
 /// The audit log, newest first, before the entry of that key.
 struct read_audit {
@@ -581,7 +589,8 @@ struct read_audit {
 };
 struct audit_entry {
   std::string key, at, who, from, what;
-  std::vector<std::string> fields; // of an object that changed; never their values
+  std::vector<std::string> fields; // settings that changed; never their values
+  std::string result;              // "done", or why not
 };
 struct audit_page {
   bool available = false;

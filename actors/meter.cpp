@@ -4,6 +4,7 @@
 #include "actors/share.hpp"
 
 #include <new>
+#include <utility>
 
 namespace pg_edge::actors {
 
@@ -11,20 +12,17 @@ namespace pg_edge::actors {
 // ----------------------------------------------------------------------------------------------
 
 /// Without memory the duration is not counted; a client does not fail for that.
-void share_times::note(timed what, std::chrono::steady_clock::duration span) noexcept {
-  if (!buckets_) {
-    buckets_.reset(new (std::nothrow) std::array<duration_histogram, timed_count>{});
-    if (!buckets_) return;
-  }
-  (*buckets_)[static_cast<std::size_t>(what)].note(microseconds(span));
+bool share_times::make_buckets() noexcept {
+  buckets_.reset(new (std::nothrow) std::array<duration_histogram, timed_count>{});
+  return buckets_ != nullptr;
 }
 
 void share_times::drain(timed_histograms& into) {
   if (!buckets_) return;
   bool quiet = true;
   for (std::size_t i = 0; i < timed_count; ++i) {
-    quiet = quiet && (*buckets_)[i].empty();
-    (*buckets_)[i].drain(into[i]);
+    quiet = !(*buckets_)[i].drain(into[i]) && quiet;
+    into[i].add_sum(sums_[i] - std::exchange(drained_[i], sums_[i]));
   }
   quiet_ = quiet ? quiet_ + 1 : 0;
   if (quiet_ < quiet_readings) return;

@@ -56,13 +56,38 @@ struct pool_state {
 /// are used: allocated with the first of them, freed after a minute without any.
 class share_times {
 public:
-  void note(timed what, std::chrono::steady_clock::duration span) noexcept;
+  /// What a duration is counted as: worked out once, for the share and its client.
+  struct measured {
+    std::uint64_t us = 0;
+    std::size_t bucket = 0;
+  };
+  static measured measure(std::chrono::steady_clock::duration span) noexcept {
+    if (span <= std::chrono::steady_clock::duration::zero()) return {}; // begun and over in one turn
+    const auto us = static_cast<std::uint64_t>(span.count()) / clock_ticks_per_us;
+    return {us, duration_bucket::of(us)};
+  }
+
+  void note(timed what, const measured& took) noexcept {
+    const auto place = static_cast<std::size_t>(what);
+    if (buckets_ == nullptr && !make_buckets()) return;
+    sums_[place] += took.us;
+    (*buckets_)[place].note(took.bucket);
+  }
   void drain(timed_histograms& into);
+  /// Of all ever noted, in microseconds.
+  std::uint64_t sum(timed what) const noexcept { return sums_[static_cast<std::size_t>(what)]; }
 
 private:
+  static constexpr std::uint64_t clock_ticks_per_us =
+      static_cast<std::uint64_t>(std::chrono::steady_clock::period::den / std::micro::den);
+  static_assert(std::chrono::steady_clock::period::num == 1 && clock_ticks_per_us > 0);
+
   static constexpr unsigned quiet_readings = 60;
+  bool make_buckets() noexcept;
+
   std::unique_ptr<std::array<duration_histogram, timed_count>> buckets_;
-  unsigned quiet_ = 0; // readings that found nothing
+  std::array<std::uint64_t, timed_count> sums_{}, drained_{}; // ever; as of the last reading
+  unsigned quiet_ = 0;                                        // readings that found nothing
 };
 
 // -- clients
@@ -83,9 +108,9 @@ struct client_counts {
   std::uint32_t told_at = 0; // number of the reading in which its name was last told; 0: never
   std::uint64_t read_bytes = 0;
 
-  void note_query(std::uint64_t us) noexcept {
-    query_time += us;
-    recent[answered++ % kept_durations] = static_cast<std::uint8_t>(duration_bucket::of(us));
+  void note_query(const share_times::measured& took) noexcept {
+    query_time += took.us;
+    recent[answered++ % kept_durations] = static_cast<std::uint8_t>(took.bucket);
   }
 };
 

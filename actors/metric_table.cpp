@@ -171,14 +171,10 @@ void reactor_share(const view& from, out& to) {
     to.add({{"reactor", std::to_string(one.reactor)}}, one.busy[static_cast<std::size_t>(window::ten_seconds)]);
 }
 
-/// Actors that run on reactors report everything; those on CAF's scheduler have no figures of their mailboxes.
-constexpr actor_kind on_reactors[] = {actor_kind::listener, actor_kind::client,    actor_kind::server,
-                                      actor_kind::share,    actor_kind::canceller, actor_kind::other};
-
 template <auto Member>
 void actors_by_kind(const view&, out& to) {
-  for (const actor_kind kind : on_reactors)
-    to.add({{"kind", to_string(kind)}}, number(actor_stats::read(kind).*Member));
+  for (const actor_kind_row& row : actor_kinds)
+    to.add({{"kind", row.name}}, number(actor_stats::read(row.kind).*Member));
 }
 
 // -- the rows
@@ -276,8 +272,8 @@ constexpr metric_row rows[] = {
     {"pg_edge_reactor_wake_ups_total", counter, reactor_label, "How often other threads had to wake it.",
      reactors<&reactor_counters::wake_ups>},
 
-    {"pg_edge_actors", gauge, kind_label, "Actors on reactors.", actors_by_kind<&totals::alive>},
-    {"pg_edge_actor_messages_total", counter, kind_label, "Messages that actors on reactors have handled.",
+    {"pg_edge_actors", gauge, kind_label, "Actors that are there.", actors_by_kind<&totals::alive>},
+    {"pg_edge_actor_messages_total", counter, kind_label, "Messages that they have handled.",
      actors_by_kind<&totals::handled>},
     {"pg_edge_actor_mailbox_messages", gauge, kind_label,
      "Messages that wait in the mailboxes of all actors of the kind.", actors_by_kind<&totals::mailbox_depth>},

@@ -1,6 +1,6 @@
 #include "actors/metrics.hpp"
 
-#include "actors/actor_stats.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/log.hpp"
 #include "actors/meter.hpp"
 #include "actors/metric_table.hpp"
@@ -31,6 +31,7 @@ public:
   metrics_state(inner_metrics::pointer self, node_context& node)
       : self_(self), node_(node), meters_(spawn_meters(node)), throughput_(node.started) {}
 
+  void note_message() { stats_.note(self_); }
   void begin_tick();
   void take(const meter_reading& reading);
   void lose_patience(std::uint64_t round);
@@ -51,7 +52,7 @@ private:
   void read();
   void finish();
 
-  actor_stats::alive_token alive_{actor_kind::other};
+  control_stats stats_{actor_kind::other};
   inner_metrics::pointer self_;
   node_context& node_;
   std::vector<caf::actor> meters_;
@@ -123,6 +124,8 @@ void metrics_state::finish() {
   if (std::exchange(tick_due_, false)) {
     throughput_.tick(clock::now());
     const std::uint64_t now = throughput_.times().now();
+    const auto& admin = node_.settings()->values->admin; // a reload may have changed it
+    series_.configure({static_cast<std::size_t>(admin.metrics_tenants), static_cast<std::size_t>(admin.metrics_pools)});
     series_.tick();
     errors_.tick(now);
     reactors_.tick(throughput_.times());
@@ -163,14 +166,30 @@ inner_metrics::behavior_type metrics(inner_metrics::stateful_pointer<metrics_hol
   state->begin_tick();
   return {
       [state](const ask_throughput& message) {
+        state->note_message();
         return state->later<throughput_answer>(false,
                                                [state, question = message.question] { return state->rows(question); });
       },
-      [state](const ask_figures&) { return state->later<figures_answer>(false, [state] { return state->figures(); }); },
-      [state](const ask_metrics_page&) { return state->later<metrics_page>(true, [state] { return state->page(); }); },
-      [state](const meter_reading& reading) { state->take(reading); },
-      [state](tick_atom) { state->begin_tick(); },
-      [state](patience_atom, std::uint64_t round) { state->lose_patience(round); },
+      [state](const ask_figures&) {
+        state->note_message();
+        return state->later<figures_answer>(false, [state] { return state->figures(); });
+      },
+      [state](const ask_metrics_page&) {
+        state->note_message();
+        return state->later<metrics_page>(true, [state] { return state->page(); });
+      },
+      [state](const meter_reading& reading) {
+        state->note_message();
+        state->take(reading);
+      },
+      [state](tick_atom) {
+        state->note_message();
+        state->begin_tick();
+      },
+      [state](patience_atom, std::uint64_t round) {
+        state->note_message();
+        state->lose_patience(round);
+      },
   };
 }
 

@@ -3,6 +3,7 @@
 #include "actors/cluster_store.hpp"
 #include "actors/console.hpp"
 #include "actors/console_control.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/gatherer.hpp"
 #include "actors/live_settings.hpp"
 #include "actors/log.hpp"
@@ -47,7 +48,7 @@ struct handover_watch {
 using look_again_atom = caf::atom_constant<caf::atom("look")>;
 
 struct node_state {
-  actor_stats::alive_token alive{actor_kind::node};
+  control_stats stats{actor_kind::node};
   node_context* context = nullptr;
   std::unique_ptr<live_settings> settings;
   std::vector<caf::actor>* listeners = nullptr;
@@ -59,6 +60,27 @@ struct node_state {
 
 using inner_node_actor = node_actor::extend<caf::reacts_to<look_again_atom>>;
 using node_self = inner_node_actor::stateful_pointer<node_state>;
+
+void audit(node_self self, note_audit what) {
+  caf::anon_send(self->state.context->objects, std::move(what));
+}
+
+/// The author of what another process does.
+author other_process(node_self self) {
+  return {"process " + std::to_string(self->state.context->handover.other()), {}};
+}
+
+std::string result_text(const reload_result& result) {
+  if (result.applied) return std::string(audit_done);
+  return "refused: " + (result.lines.empty() ? std::string("nothing was changed") : result.lines.front());
+}
+
+reload_result reload(node_self self) {
+  service_manager::reloading();
+  reload_result result = self->state.settings->reload();
+  service_manager::ready("Serving");
+  return result;
+}
 
 /// Another process has taken over: what this one has left ends with the settings it has.
 reload_result refuse_reload(node_self self) {
@@ -132,6 +154,7 @@ void begin_handing_over(node_self self) {
   state.handing.began = handover_watch::clock::now();
   keep_doors(*state.context, true);
   service_manager::main_process(state.context->handover.other());
+  audit(self, {other_process(self), "TAKEOVER"});
   for (const caf::actor& listener : *state.listeners)
     caf::anon_send(listener, close_server{"another process accepts connections"});
   state.listeners->clear();
@@ -143,6 +166,7 @@ void go_on_alone(node_self self) {
   node_state& state = self->state;
   if (!std::exchange(state.handing_over, false) || state.stopping) return;
   keep_doors(*state.context, false);
+  audit(self, {other_process(self), "TAKEOVER", "undone: that process has died"});
   service_manager::main_process(::getpid());
   open_doors(*state.context, *state.listeners);
 }
@@ -181,23 +205,36 @@ inner_node_actor::behavior_type node_behaviour(node_self self, node_context* con
   self->state.listeners = listeners;
   self->state.finished = finished;
   return {
-      [self](const reload_settings&) {
-        if (self->state.handing_over) return refuse_reload(self);
-        service_manager::reloading();
-        reload_result result = self->state.settings->reload();
-        service_manager::ready("Serving");
+      [self](const reload_settings& wanted) {
+        self->state.stats.note(self);
+        reload_result result = self->state.handing_over ? refuse_reload(self) : reload(self);
+        audit(self, {wanted.by, "RELOAD", result_text(result)});
         return result;
       },
-      [self](const take_objects& message) { return self->state.settings->take(message.now); },
-      [self](const shut_down& message) { begin_shutdown(self, message.mode); },
-      [self](const set_setting& wanted) { return self->state.settings->set(wanted.key, wanted.value); },
+      [self](const take_objects& message) {
+        self->state.stats.note(self);
+        return self->state.settings->take(message.now);
+      },
+      [self](const shut_down& message) {
+        self->state.stats.note(self);
+        audit(self, {message.by, "SHUTDOWN, " + std::string(describe_mode(message.mode))});
+        begin_shutdown(self, message.mode);
+      },
+      [self](const set_setting& wanted) {
+        self->state.stats.note(self);
+        reload_result result = self->state.settings->set(wanted.key, wanted.value);
+        audit(self, {wanted.by, "SET", result_text(result), {wanted.key}});
+        return result;
+      },
       [self](const handover_news& news) {
+        self->state.stats.note(self);
         if (news.what == handover_news::begun)
           begin_handing_over(self);
         else
           go_on_alone(self);
       },
       [self](look_again_atom) {
+        self->state.stats.note(self);
         node_state& state = self->state;
         if (!state.handing_over && !state.stopping) return; // the other process has died
         if (state.handing_over ? handed_over(self) : state.context->clients.load(std::memory_order_relaxed) <= 0) {
@@ -466,15 +503,15 @@ bool node::serve_other_nodes(link_identity self, const std::string& address, int
 }
 
 void node::reload() {
-  caf::anon_send(context_.node, reload_settings{});
+  caf::anon_send(context_.node, reload_settings{{"signal SIGHUP", {}}});
 }
 
 void node::pause() {
-  pause_all(context_, "SIGUSR1");
+  pause_all(context_, {"signal SIGUSR1", {}});
 }
 
 void node::resume() {
-  if (!context_.draining.load(std::memory_order_relaxed)) resume_all(context_, "SIGUSR2");
+  if (!context_.draining.load(std::memory_order_relaxed)) resume_all(context_, {"signal SIGUSR2", {}});
 }
 
 /// Links are the business of the process that serves: the one before it lets go of the address.
@@ -541,7 +578,10 @@ void node::look() {
 }
 
 void node::shut_down(shutdown_mode mode) {
-  caf::anon_send(context_.node, actors::shut_down{mode});
+  const std::string_view signal = mode == shutdown_mode::wait_for_clients   ? "SIGTERM"
+                                  : mode == shutdown_mode::wait_for_servers ? "SIGINT"
+                                                                            : "SIGQUIT";
+  caf::anon_send(context_.node, actors::shut_down{mode, {"signal " + std::string(signal), {}}});
 }
 
 void node::stop() {

@@ -1,8 +1,8 @@
 #include "actors/objects.hpp"
 
-#include "actors/actor_stats.hpp"
 #include "actors/audit.hpp"
 #include "actors/cluster_store.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/log.hpp"
 #include "actors/store_wait.hpp"
 #include "config/load.hpp"
@@ -33,6 +33,7 @@ constexpr std::chrono::seconds apply_patience{60}; // the node may read certific
 constexpr int most_tries = 5;                      // of a change that others outrun
 constexpr std::size_t most_trimmed = 20;           // entries of the audit log in one commit
 constexpr std::string_view audit_folder = "audit/";
+constexpr std::string_view no_store_name = "there is no store_path";
 constexpr std::string_view no_store_text =
     "there is no store: set store_path in [pg_edge], and restart, to change things while the node runs";
 
@@ -116,6 +117,7 @@ public:
   object_keeper(inner_objects::pointer self, node_context& node, std::unique_ptr<cluster::store> store,
                 store_content first);
 
+  void note_message() { stats_.note(self_); }
   caf::typed_response_promise<object_changed> change(const change_object& wish);
   void note(const note_audit& what);
   caf::typed_response_promise<audit_page> read(const read_audit& what);
@@ -136,8 +138,8 @@ private:
   void written(const waiting_ptr& one, const config::planned_change& plan, const store_answer& answer);
   void finish(const waiting_ptr& one, object_changed result);
   std::vector<store_write> writes_of(const waiting& one, const config::planned_change& plan);
-  void add_audit(std::vector<store_write>& to, const author& by, const std::string& what,
-                 const std::vector<std::string>& fields);
+  void add_audit(std::vector<store_write>& to, const note_audit& what);
+  void tell(const note_audit& what, std::string_view why) const;
   // -- what others change
   void read_anew(std::function<void()> then);
   void watch(cluster::store_revision after);
@@ -154,7 +156,7 @@ private:
   cluster::store_handler here(std::function<void(store_answer&)> then);
   void later(std::chrono::milliseconds pause, std::function<void()> what);
 
-  actor_stats::alive_token alive_{actor_kind::objects};
+  control_stats stats_{actor_kind::objects};
   inner_objects::pointer self_;
   node_context& node_;
   const std::string root_;
@@ -282,7 +284,7 @@ std::vector<store_write> object_keeper::writes_of(const waiting& one, const conf
     what = "remove " + config::to_string(id) +
            (plan.gone.size() > 1 ? " and " + std::to_string(plan.gone.size() - 1) + " in it" : "");
   }
-  add_audit(out, one.wish.by, what, plan.changed_fields);
+  add_audit(out, {one.wish.by, what, std::string(audit_done), plan.changed_fields});
   return out;
 }
 
@@ -347,10 +349,10 @@ void object_keeper::apply(std::function<void(const reload_result&)> then) {
 // -- the audit log
 // -------------------------------------------------------------------------------------------------------
 
-void object_keeper::add_audit(std::vector<store_write>& to, const author& by, const std::string& what,
-                              const std::vector<std::string>& fields) {
+void object_keeper::add_audit(std::vector<store_write>& to, const note_audit& what) {
   const std::string key = root_ + std::string{audit_folder} + audit_key_part(audit_count_++) + audit_suffix_;
-  to.push_back({key, audit_text({key, now_text(), by.who, by.from, what, fields}), std::nullopt, 0, false});
+  to.push_back({key, audit_text({key, now_text(), what.by.who, what.by.from, what.what, what.fields, what.result}),
+                std::nullopt, 0, false});
   audit_keys_.insert(key);
   for (std::size_t i = 0; i < most_trimmed && audit_keys_.size() > kept_audit_entries; ++i) {
     to.push_back({*audit_keys_.begin(), std::nullopt, std::nullopt, 0, false});
@@ -359,10 +361,19 @@ void object_keeper::add_audit(std::vector<store_write>& to, const author& by, co
 }
 
 void object_keeper::note(const note_audit& what) {
-  if (!store_) return;
+  if (!store_) return tell(what, no_store_name);
   std::vector<store_write> writes;
-  add_audit(writes, what.by, what.what, {});
-  store_->commit(std::move(writes), here([this](store_answer& answer) { note_answer(answer); }));
+  add_audit(writes, what);
+  store_->commit(std::move(writes), here([this, what](store_answer& answer) {
+                   note_answer(answer);
+                   if (!answer.ok()) tell(what, answer.why);
+                 }));
+}
+
+/// The log has what the store cannot keep.
+void object_keeper::tell(const note_audit& what, std::string_view why) const {
+  log(level::info, log_event::audit_not_kept,
+      {{"what", what.what}, {"result", what.result}, {"by", what.by.who}, {"from", what.by.from}, {"why", why}});
 }
 
 caf::typed_response_promise<audit_page> object_keeper::read(const read_audit& what) {
@@ -502,7 +513,7 @@ inner_objects::behavior_type objects(inner_objects::stateful_pointer<keeper_hold
                                      std::shared_ptr<store_content> first) {
   self->state.inner = std::make_unique<object_keeper>(self, *node, std::move(*store), std::move(*first));
   object_keeper* keeper = self->state.inner.get();
-  const auto counted = [] { actor_stats::handled(actor_kind::objects, 1); };
+  const auto counted = [keeper] { keeper->note_message(); };
   return {
       [keeper, counted](const change_object& message) {
         counted();

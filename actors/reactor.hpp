@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/timer_wheel.hpp"
+#include "protocol/counting.hpp"
 
 #include <caf/execution_unit.hpp>
 #include <caf/fwd.hpp>
@@ -178,7 +179,7 @@ private:
   void end(pinned_actor& actor) noexcept;
 
   static void bump(counter& c, std::uint64_t n) noexcept {
-    c.store(c.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    if constexpr (protocol::counting) c.store(c.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
 
   const unsigned index_;

@@ -1,6 +1,6 @@
 #include "actors/resolver.hpp"
 
-#include "actors/actor_stats.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/dns_thread.hpp"
 #include "actors/log.hpp"
 #include "cluster/name_cache.hpp"
@@ -128,7 +128,7 @@ struct resolver_state {
 
   self_pointer self;
   node_context* node = nullptr;
-  actor_stats::alive_token alive{actor_kind::resolver};
+  control_stats stats{actor_kind::resolver};
   cluster::name_cache names;
   std::list<waiter> waiters;
   std::unordered_map<std::uint64_t, std::string> asked;                                // names, by question
@@ -151,7 +151,6 @@ void resolver_state::start(node_context& where) {
 // ------------------------------------------------------------------------------------------------------------
 
 caf::result<resolved_host> resolver_state::resolve(const resolve_host& what) {
-  actor_stats::handled(actor_kind::resolver, 1);
   if (auto literal = literal_address(what.host, what.port)) return resolved_host{{*literal}, {}};
   arm();
   const auto now = clock::now();
@@ -188,7 +187,6 @@ resolved_host resolver_state::known(const std::string& name, std::uint16_t port)
 }
 
 void resolver_state::take(dns_result& result) {
-  actor_stats::handled(actor_kind::resolver, 1);
   const auto found = asked.find(result.id);
   if (found == asked.end()) return take_client(result.id, result);
   if (result.partial) {
@@ -267,7 +265,6 @@ void resolver_state::look() {
 // ------------------------------------------------------------------------------------------------------
 
 caf::result<client_name> resolver_state::name_of(const name_client& who) {
-  actor_stats::handled(actor_kind::resolver, 1);
   name_promise reply = self->make_response_promise<name_promise>();
   for (auto& [id, one] : clients)
     if (one.address == who.address && one.name.empty()) {
@@ -306,10 +303,22 @@ void resolver_state::answer_client(std::uint64_t id, bool confirmed) {
 inner_resolver_actor::behavior_type resolver(resolver_state::self_pointer self, node_context* node) {
   self->state.start(*node);
   return {
-      [self](const resolve_host& what) { return self->state.resolve(what); },
-      [self](const name_client& who) { return self->state.name_of(who); },
-      [self](dns_result& result) { self->state.take(result); },
-      [self](tick_atom) { self->state.look(); },
+      [self](const resolve_host& what) {
+        self->state.stats.note(self);
+        return self->state.resolve(what);
+      },
+      [self](const name_client& who) {
+        self->state.stats.note(self);
+        return self->state.name_of(who);
+      },
+      [self](dns_result& result) {
+        self->state.stats.note(self);
+        self->state.take(result);
+      },
+      [self](tick_atom) {
+        self->state.stats.note(self);
+        self->state.look();
+      },
   };
 }
 

@@ -21,6 +21,7 @@ void series_totals::add(const pool_growth& grown) {
 }
 
 void series_ledger::configure(const limits& most) {
+  if (most == most_) return;
   most_ = most;
   std::vector<std::pair<std::uint64_t, std::string>> by_age;
   for (const auto& [tenant, last] : named_)

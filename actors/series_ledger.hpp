@@ -40,6 +40,7 @@ public:
   struct limits {
     std::size_t tenants = 100; // by name
     std::size_t pools = 1000;  // of those
+    friend bool operator==(const limits&, const limits&) = default;
   };
 
   void configure(const limits& most);

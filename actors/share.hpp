@@ -57,7 +57,10 @@ public:
   /// sent behind its last answer is still its last client's.
   void check_in(class server& what);
   share_counts& counts() { return counts_; }
-  void note_time(timed what, clock::duration span) noexcept { times_.note(what, span); }
+  void note_time(timed what, const share_times::measured& took) noexcept { times_.note(what, took); }
+  void note_time(timed what, clock::duration span) noexcept {
+    if constexpr (protocol::counting) times_.note(what, share_times::measure(span));
+  }
   /// An error of pg_edge's own was sent to one of its clients.
   void note_error(protocol::bytes_view sqlstate) {
     exchange_counts_.errors.note(sqlstate, protocol::error_origin::pg_edge);

@@ -18,6 +18,9 @@ share_counts share::all_counts() const {
   result.bind_count = exchange_counts_.binds;
   result.received = exchange_counts_.client_bytes;
   result.sent = exchange_counts_.server_bytes;
+  result.wait_time = times_.sum(timed::wait);
+  result.query_time = times_.sum(timed::query);
+  result.xact_time = times_.sum(timed::transaction);
   return result;
 }
 

@@ -1,6 +1,6 @@
 // A pool's steward: makes the pool's shares, tells each new client which one is its own, and moves permits between them
 // as cluster::permit_steward decides.
-#include "actors/actor_stats.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/log.hpp"
 #include "actors/node_context.hpp"
 #include "actors/share.hpp"
@@ -18,7 +18,7 @@ namespace {
 constexpr cluster::node_id own_node = 0;
 
 struct steward_state {
-  actor_stats::alive_token alive{actor_kind::steward};
+  control_stats stats{actor_kind::steward};
   node_context* node = nullptr;
   pool_common_ptr pool;
   caf::actor_addr tenant; // weak: the tenant holds us
@@ -195,12 +195,12 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
        {"shares", state.places.size()}});
   return {
       [self](const join_pool& wish) {
-        actor_stats::handled(actor_kind::steward, 1);
+        self->state.stats.note(self);
         ++self->state.joins;
         join(self, wish);
       },
       [self](const share_report& message) {
-        actor_stats::handled(actor_kind::steward, 1);
+        self->state.stats.note(self);
         for (std::size_t i = 0; i < message.servers.size(); ++i)
           self->state.travelling[message.report.carried[i]] = message.servers[i];
         const auto orders = self->state.permits.on_report(message.report);
@@ -212,14 +212,22 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
           caf::anon_send(server, close_server{"its share is gone"});
       },
       [self](const client_left& message) {
+        self->state.stats.note(self);
         for (auto& place : self->state.places)
           if (place.key.share == message.share && place.clients > 0) --place.clients;
         note_empty(self->state);
         settle(self->state);
       },
-      [self](const share_unused& message) { note_unused(self, message); },
-      [self](const reserve_wish& wish) { change_reserve(self, wish); },
+      [self](const share_unused& message) {
+        self->state.stats.note(self);
+        note_unused(self, message);
+      },
+      [self](const reserve_wish& wish) {
+        self->state.stats.note(self);
+        change_reserve(self, wish);
+      },
       [self](const settings_changed&) {
+        self->state.stats.note(self);
         steward_state& state = self->state;
         const auto settings = state.pool->settings();
         state.reserve.configure(static_cast<std::uint32_t>(settings->pool_size),
@@ -229,15 +237,21 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
           caf::anon_send(place.share, share_settings{});
       },
       [self](const end_clients& message) {
+        self->state.stats.note(self);
         for (const auto& place : self->state.places)
           caf::anon_send(place.share, message);
       },
       [self](const control_pools& message) {
+        self->state.stats.note(self);
         for (const auto& place : self->state.places)
           caf::anon_send(place.share, message);
       },
-      [self](const permits_shared&) { resize(self); },
+      [self](const permits_shared&) {
+        self->state.stats.note(self);
+        resize(self);
+      },
       [self](const list_shares&) {
+        self->state.stats.note(self);
         share_list result;
         for (const auto& place : self->state.places)
           result.shares.push_back(place.share);

@@ -1,6 +1,6 @@
 #include "actors/tenants.hpp"
 
-#include "actors/actor_stats.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/log.hpp"
 #include "config/tenant_name.hpp"
 #include "protocol/errors.hpp"
@@ -19,7 +19,7 @@ namespace {
 // --------------------------------------------------------------------------------------------------------------
 
 struct tenant_state {
-  actor_stats::alive_token alive{actor_kind::tenant};
+  control_stats stats{actor_kind::tenant};
   node_context* node = nullptr;
   std::string name;
   struct pool {
@@ -204,26 +204,36 @@ tenant_actor::behavior_type tenant(tenant_self self, node_context* node, std::st
   self->state.root = root.address();
   return {
       [self](const join_pool& wish) {
-        actor_stats::handled(actor_kind::tenant, 1);
+        self->state.stats.note(self);
         ++self->state.joins;
         join(self, wish);
       },
-      [self](const pool_unused& message) { remove_pool(self, message); },
-      [self](const pool_empty& message) { note_pool_empty(self->state, message); },
+      [self](const pool_unused& message) {
+        self->state.stats.note(self);
+        remove_pool(self, message);
+      },
+      [self](const pool_empty& message) {
+        self->state.stats.note(self);
+        note_pool_empty(self->state, message);
+      },
       [self](const settings_changed& message) {
+        self->state.stats.note(self);
         for (auto& [key, pool] : self->state.pools)
           refresh_pool(pool, message.now);
         look_at_waiting(self); // the limit may be another
       },
       [self](const end_clients& message) {
+        self->state.stats.note(self);
         for (auto& [key, pool] : self->state.pools)
           caf::anon_send(pool.steward, message);
       },
       [self](const control_pools& message) {
+        self->state.stats.note(self);
         for (auto& [key, pool] : self->state.pools)
           if (message.scope.contains(self->state.name, key.first)) caf::anon_send(pool.steward, message);
       },
       [self](const list_stewards&) {
+        self->state.stats.note(self);
         steward_list result;
         for (const auto& [key, pool] : self->state.pools)
           result.stewards.push_back(pool.steward);
@@ -236,7 +246,7 @@ tenant_actor::behavior_type tenant(tenant_self self, node_context* node, std::st
 // -----------------------------------------------------------------------------------------------------------
 
 struct tenants_state {
-  actor_stats::alive_token alive{actor_kind::tenant};
+  control_stats stats{actor_kind::tenant};
   node_context* node = nullptr;
   struct entry {
     tenant_actor actor;
@@ -278,23 +288,33 @@ tenants_actor::behavior_type tenants(tenants_self self, node_context* node) {
   self->state.node = node;
   return {
       [self](const join_pool& wish) {
+        self->state.stats.note(self);
         auto& known = self->state.known[wish.tenant];
         if (!known.actor)
           known.actor = spawn_tenant(self->system(), *self->state.node, wish.tenant, tenants_actor(self));
         ++known.joins;
         caf::anon_send(known.actor, wish);
       },
-      [self](const tenant_unused& message) { forget_tenant(self, message); },
-      [self](const settings_changed& message) { refresh_tenants(self, message); },
+      [self](const tenant_unused& message) {
+        self->state.stats.note(self);
+        forget_tenant(self, message);
+      },
+      [self](const settings_changed& message) {
+        self->state.stats.note(self);
+        refresh_tenants(self, message);
+      },
       [self](const end_clients& message) {
+        self->state.stats.note(self);
         for (const auto& [name, one] : self->state.known)
           caf::anon_send(one.actor, message);
       },
       [self](const control_pools& message) {
+        self->state.stats.note(self);
         for (const auto& [name, one] : self->state.known)
           if (message.scope.everything() || message.scope.tenant == name) caf::anon_send(one.actor, message);
       },
       [self](const list_tenants&) {
+        self->state.stats.note(self);
         tenant_list result;
         for (const auto& [name, one] : self->state.known)
           result.tenants.push_back(one.actor);

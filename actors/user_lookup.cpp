@@ -1,6 +1,6 @@
 #include "actors/user_lookup.hpp"
 
-#include "actors/actor_stats.hpp"
+#include "actors/control_stats.hpp"
 #include "actors/log.hpp"
 #include "actors/resolver.hpp"
 
@@ -123,7 +123,7 @@ struct user_lookup_state {
 
   self_pointer self;
   node_context* node = nullptr;
-  actor_stats::alive_token alive{actor_kind::user_lookup};
+  control_stats stats{actor_kind::user_lookup};
   lookup_cache known{max_known}, unknown{max_unknown};
   std::unordered_map<std::uint64_t, pending> under_way;
   std::unordered_map<std::string, std::uint64_t> ids; // of those under way, by key
@@ -144,7 +144,6 @@ std::optional<found_user> user_lookup_state::kept(const std::string& key, const 
 }
 
 caf::result<found_user> user_lookup_state::look_up(lookup_user& wish) {
-  actor_stats::handled(actor_kind::user_lookup, 1);
   lookup_source source = find_source(wish);
   const std::string key = source.key();
   if (auto answer = kept(key, wish)) return *answer;
@@ -303,10 +302,20 @@ void user_lookup_state::report(const pending& whom, const std::string& why) cons
 inner_lookup_actor::behavior_type user_lookup(user_lookup_state::self_pointer self, node_context* node) {
   self->state.node = node;
   return {
-      [self](lookup_user& wish) { return self->state.look_up(wish); },
-      [self](const doubt_user& message) { self->state.doubt(message.whom); },
-      [self](lookup_result& result) { self->state.take(result); },
+      [self](lookup_user& wish) {
+        self->state.stats.note(self);
+        return self->state.look_up(wish);
+      },
+      [self](const doubt_user& message) {
+        self->state.stats.note(self);
+        self->state.doubt(message.whom);
+      },
+      [self](lookup_result& result) {
+        self->state.stats.note(self);
+        self->state.take(result);
+      },
       [self](retry_atom, std::uint64_t id) {
+        self->state.stats.note(self);
         const auto place = self->state.under_way.find(id);
         if (place == self->state.under_way.end()) return;
         place->second.next_host = 0;
@@ -314,7 +323,10 @@ inner_lookup_actor::behavior_type user_lookup(user_lookup_state::self_pointer se
         place->second.addresses.clear();
         self->state.resolve(id);
       },
-      [self](patience_atom, std::uint64_t id) { self->state.lose_patience(id); },
+      [self](patience_atom, std::uint64_t id) {
+        self->state.stats.note(self);
+        self->state.lose_patience(id);
+      },
   };
 }
 

@@ -7,6 +7,7 @@ namespace {
 
 constexpr bool restart_only = false;
 constexpr int most_connections = 10'000;
+constexpr int most_series = 100'000;
 
 using a = admin_settings;
 using t = admin_token;
@@ -56,6 +57,22 @@ constexpr setting_row rows[] = {
      .example = "30",
      .group = "Admin API",
      .help = "How long a request may take to arrive, and an answer to be made or taken; 0 means as long as it likes."},
+    {.name = "metrics_tenants",
+     .sections = in_admin,
+     .of_admin = &a::metrics_tenants,
+     .low = 0,
+     .high = most_series,
+     .example = "100",
+     .group = "Admin API",
+     .help = "So many tenants, the busiest, have series of their own in /metrics; the others are summed as \"other\"."},
+    {.name = "metrics_pools",
+     .sections = in_admin,
+     .of_admin = &a::metrics_pools,
+     .low = 0,
+     .high = most_series,
+     .example = "1000",
+     .group = "Admin API",
+     .help = "So many pools of those tenants have series of their own in /metrics; the others of a tenant are summed."},
     {.name = "role",
      .sections = in_token,
      .of_token = &t::role,

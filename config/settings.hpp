@@ -201,6 +201,8 @@ struct admin_settings {
   admin_role anonymous_role = admin_role::viewer; // of requests without a token, at loopback addresses
   int max_connections = 256;
   duration request_timeout = std::chrono::seconds{30};
+  int metrics_tenants = 100; // with series of their own in /metrics
+  int metrics_pools = 1000;  // of theirs
   std::map<std::string, admin_token, std::less<>> tokens;
   int line = 0;
 };

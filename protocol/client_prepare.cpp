@@ -29,8 +29,8 @@ client_verdict client_side::parse_unnamed(const frame_header& header, bytes_view
   const scan_result scanned = interesting ? scan(sql, false, standard_strings()) : scan_result{};
   const bool names = interesting && scanned.complete && names_statements(scanned) && sql.size() < text.size();
   if (names && !s_->owed.empty()) return wait();
-  ++counts().client_parses;
-  ++counts().server_parses;
+  count(&exchange_counts::client_parses);
+  count(&exchange_counts::server_parses);
   c_.in_batch = true;
   client_extras& extras = c_.more();
   std::unique_ptr<map_undo> undo = first ? nullptr : undo_unnamed(extras);
@@ -104,7 +104,7 @@ client_verdict client_side::parse_named(const frame_header& header, bytes_view r
   if (unsettled(name)) return wait();
   const std::shared_ptr<const bytes> written = written_names(text);
   if (written && !s_->owed.empty()) return wait();
-  ++counts().client_parses;
+  count(&exchange_counts::client_parses);
   c_.in_batch = true;
   if (!body.ok() || text.find('\0') == bytes_view::npos) {
     owe(reply_kind::parse);
@@ -198,7 +198,7 @@ client_verdict client_side::parse_without_server(const frame_header& header, byt
   if (!body.ok() || known(name) != nullptr || too_many_statements(name)) return stop(client_verdict::need_server);
   const statement_ptr what = c_.rules->cache->find(text);
   if (!what || !what->verified || mentions_names(*what)) return stop(client_verdict::need_server);
-  ++counts().client_parses;
+  count(&exchange_counts::client_parses);
   c_.in_batch = true;
   rename(name, {what, next_parse_epoch(), c_.batch});
   answer_here(reply_kind::local_parse, nullptr);
@@ -209,7 +209,7 @@ client_verdict client_side::parse_without_server(const frame_header& header, byt
 // -------------------------------------------------------------------------------------------
 client_verdict client_side::bind(const frame_header& header, bytes_view rest) {
   if (!sharing()) {
-    ++counts().binds;
+    count(&exchange_counts::binds);
     c_.in_batch = true;
     owe(reply_kind::bind);
     return forward(header);
@@ -228,7 +228,7 @@ client_verdict client_side::bind(const frame_header& header, bytes_view rest) {
   if (named != nullptr && named->written && !s_->owed.empty()) return wait();
   if (named != nullptr && doubtful(*named) && rest.size() < header.total() && header.total() <= retry_limit)
     return more(); // it may have to be kept
-  ++counts().binds;
+  count(&exchange_counts::binds);
   c_.in_batch = true;
   if (!look_at_name) { // malformed: the server says so
     owe(reply_kind::bind);
@@ -307,7 +307,7 @@ void client_side::bring_unnamed() {
   client_extras* extras = c_.extras.get();
   const std::uint64_t generation = extras == nullptr ? 0 : extras->unnamed_generation;
   if (generation != 0 && extras->unnamed_names && !unnamed_is_of_this_batch()) {
-    ++counts().server_parses;
+    count(&exchange_counts::server_parses);
     const bytes text = extras->unnamed;
     const std::string_view sql(text.c_str());
     write_rewritten_unnamed(sql, scan(sql, false, standard_strings()));
@@ -315,7 +315,7 @@ void client_side::bring_unnamed() {
   }
   if (generation != 0 && s_->unnamed_client == c_.id && s_->unnamed_generation == generation) return;
   if (generation != 0 && !extras->unnamed.empty()) {
-    ++counts().server_parses;
+    count(&exchange_counts::server_parses);
     write_message(to_server_, 'P', {nul, extras->unnamed});
     return owe_unnamed_parse(nullptr, true);
   }

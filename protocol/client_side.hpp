@@ -81,7 +81,9 @@ private:
   client_verdict swallow(const frame_header& header);
   owed_reply& owe(reply_kind kind, bool ours = false);
   bool sharing() const { return c_.rules->share_statements; }
-  exchange_counts& counts() { return *c_.rules->counts; }
+  void count(std::uint64_t exchange_counts::*what) {
+    if constexpr (counting) ++(c_.rules->counts->*what);
+  }
 
   // -- dispatch
   client_verdict message(const frame_header& header, bytes_view rest);

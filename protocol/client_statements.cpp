@@ -75,7 +75,7 @@ bool client_side::doubtful(const client_statement& named) {
 // -- statements on the server
 // ------------------------------------------------------------------------------------------
 void client_side::write_parse(const statement& what) {
-  ++counts().server_parses;
+  count(&exchange_counts::server_parses);
   write_message(to_server_, 'P', {what.server_name, nul, what.text});
 }
 
@@ -157,7 +157,7 @@ bool client_side::bring_name(const statement_ptr& what) {
 
 /// PREPARE with a list of type names has no counterpart in Parse, which wants OIDs.
 void client_side::prepare_by_sql(const statement_ptr& what) {
-  ++counts().server_parses;
+  count(&exchange_counts::server_parses);
   s_->unnamed_client = 0;
   const std::string sql =
       "PREPARE " + what->server_name + " (" + what->sql_types + ") AS " + std::string(what->query());

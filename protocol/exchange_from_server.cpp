@@ -282,7 +282,8 @@ void server_side::settle_stray_sync() {
 server_step from_server(server_session& server, client_session* client, bytes_view in, gather& to_client,
                         gather& to_server) {
   server_step result = server_side(server, client, in, to_client, to_server).run();
-  if (server.rules != nullptr) server.rules->counts->server_bytes += result.consumed;
+  if constexpr (counting)
+    if (server.rules != nullptr) server.rules->counts->server_bytes += result.consumed;
   return result;
 }
 

@@ -78,15 +78,21 @@ void server_side::pop_and_pass(const frame_header& header, bool visible) {
   pass_rest();
 }
 
-void server_side::finish_reply(const frame_header& header) {
+void server_side::count_reply() {
+  if constexpr (!counting) return;
+  const unsigned ended = s_.transaction_status == 'I' ? 1 : 0;
   if (s_.rules != nullptr) {
     ++s_.rules->counts->queries;
-    if (s_.transaction_status == 'I') ++s_.rules->counts->transactions;
+    s_.rules->counts->transactions += ended;
   }
   if (c_ != nullptr) {
     ++c_->queries;
-    if (s_.transaction_status == 'I') ++c_->transactions;
+    c_->transactions += ended;
   }
+}
+
+void server_side::finish_reply(const frame_header& header) {
+  count_reply();
   pop_and_pass(header, true);
   step_.replied = true;
   if (!s_.owed.empty()) return;

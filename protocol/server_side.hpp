@@ -116,6 +116,7 @@ private:
   void pop_nothing_and_pass(const frame_header& header);
   void offer();
   void pop_and_pass(const frame_header& header, bool visible);
+  void count_reply();
   void finish_reply(const frame_header& header);
   void renew(const server_statements::entry& entry);
   void replay(const frame_header& header);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "protocol/bytes.hpp"
+#include "protocol/counting.hpp"
 #include "protocol/error_tally.hpp"
 #include "protocol/session_parameters.hpp"
 #include "protocol/statements.hpp"

@@ -116,7 +116,7 @@ struct fixture {
   console_reply ask(const std::string& sql, bool admin = false,
                     protocol::console_wish wish = protocol::console_wish::simple) {
     caf::scoped_actor self{*system};
-    self->send(node.console, console_query{caf::actor_cast<caf::actor>(self), {wish, sql, {}, 0}, "u", admin});
+    self->send(node.console, console_query{caf::actor_cast<caf::actor>(self), {wish, sql, {}, 0}, "u", admin, {}});
     console_reply reply;
     self->receive([&](const console_reply& got) { reply = got; },
                   caf::after(10s) >> [] { BOOST_ERROR("the console does not answer"); });

@@ -185,7 +185,7 @@ BOOST_FIXTURE_TEST_CASE(commands_do_what_the_console_does, fixture) {
   BOOST_TEST(post("/v1/databases/default/app/enable").status == 200);
   BOOST_TEST(pq::attempt(node.conninfo()).ok());
   BOOST_TEST(node.log_contains("event=admin_request"));
-  BOOST_TEST(node.log_contains("by=\"api hand\""));
+  BOOST_TEST(node.log_contains("by=\"token hand\""));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_reload_says_what_it_did, fixture) {

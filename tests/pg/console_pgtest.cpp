@@ -310,11 +310,21 @@ BOOST_AUTO_TEST_CASE(actors_and_reactors) {
   BOOST_TEST(find(actors, {{"kind", "client"}}, "alive") == "2");
   BOOST_TEST(find(actors, {{"kind", "console"}}, "alive") == "1");
   BOOST_TEST(std::atol(find(actors, {{"kind", "share"}}, "handled").c_str()) > 0);
-  // What nobody measures is NULL, not 0.
-  int unmeasured = 0;
+  for (const char* kind : {"steward", "tenant", "console", "gatherer"}) {
+    BOOST_TEST(std::atol(find(actors, {{"kind", kind}}, "handled").c_str()) > 0, kind);
+    BOOST_TEST(std::atol(find(actors, {{"kind", kind}}, "busiest").c_str()) > 0, kind);
+    BOOST_TEST(std::atol(find(actors, {{"kind", kind}}, "busiest_actor").c_str()) > 0, kind);
+  }
   for (int row = 0; row < actors.rows(); ++row)
-    unmeasured += actors.value(row, 0) == "key_deriver" && actors.is_null(row, 1);
-  BOOST_TEST(unmeasured == 1);
+    for (int column = 1; column <= 7; ++column)
+      BOOST_TEST(!actors.is_null(row, column), actors.value(row, 0) << ", column " << column);
+  // Nothing is left in the mailbox of who answers, and he counts what he does.
+  const auto handled = [&] {
+    return std::atol(find(console.exec("SHOW ACTORS"), {{"kind", "console"}}, "handled").c_str());
+  };
+  const long before = handled();
+  BOOST_TEST(handled() > before);
+  BOOST_TEST(find(console.exec("SHOW ACTORS"), {{"kind", "console"}}, "mailbox") == "0");
   BOOST_TEST(console.exec("SHOW REACTORS").rows() == 2);
 }
 

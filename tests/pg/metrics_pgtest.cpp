@@ -223,6 +223,30 @@ BOOST_AUTO_TEST_CASE(reactors_processes_and_states_are_there) {
   }));
 }
 
+BOOST_AUTO_TEST_CASE(how_many_tenants_have_names_is_a_setting_that_a_reload_changes) {
+  const std::uint16_t admin_port = free_port();
+  const auto toml = [&](int tenants) {
+    return simple_toml("admin_users = \"trust_user\"\n", "[admin]\nlisten = \"127.0.0.1:" + std::to_string(admin_port) +
+                                                             "\"\nmetrics_tenants = " + std::to_string(tenants) + "\n");
+  };
+  pg_edge_process node(toml(0));
+  BOOST_TEST_REQUIRE(node.wait_for_log("event=admin_listening"));
+  pq client(node.conninfo());
+  const auto named = [&](const std::string& tenant) {
+    client.exec("select 1");
+    const std::string page = http_once(admin_port, {"GET", "/metrics", "", "", {}}).body;
+    return page.find("tenant=\"" + tenant + "\"") != std::string::npos;
+  };
+  BOOST_TEST(wait_for([&] { return named("other"); }));
+  BOOST_TEST(!named("default"));
+  node.rewrite_config(toml(3));
+  pq(node.conninfo("trust_user", "pgbouncer")).exec("RELOAD");
+  BOOST_TEST(wait_for([&] { return named("default"); }));
+  node.rewrite_config(toml(0));
+  pq(node.conninfo("trust_user", "pgbouncer")).exec("RELOAD");
+  BOOST_TEST(wait_for([&] { return !named("default"); }));
+}
+
 BOOST_AUTO_TEST_CASE(promtool_is_content_with_rules_and_metrics) {
   const std::string folder = in_repository("examples/prometheus");
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"check", "rules", "alerts.yml"},

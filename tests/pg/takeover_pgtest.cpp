@@ -148,6 +148,45 @@ BOOST_AUTO_TEST_CASE(over_TLS_the_old_process_serves_until_its_clients_leave) {
   BOOST_TEST(watcher.max() <= 4);
 }
 
+namespace {
+
+std::string changing_settings(int round) {
+  return "client_tls_sslmode = \"allow\"\nclient_tls_cert_file = \"{cert}\"\nclient_tls_key_file = \"{key}\"\n"
+         "default_pool_size = 4\nadmin_users = \"postgres\"\nquery_timeout = " +
+         std::to_string(100 + round) + "\n";
+}
+
+void rotate_certificate(const pg_edge_process& node, int round) {
+  const auto leaf = certificate_authority("authority " + std::to_string(round)).issue("localhost");
+  write_file(node.folder() + "/server.crt", leaf.certificate);
+  write_file(node.folder() + "/server.key", leaf.key);
+}
+
+} // namespace
+
+/// What an operator does in a year, in seconds: of the plain clients and of those over TLS nobody loses anything.
+BOOST_AUTO_TEST_CASE(B160_a_hundred_reloads_new_certificates_and_a_takeover_under_plain_and_TLS_load) {
+  constexpr int reloads = 100;
+  initialise();
+  takeover_node node(changing_settings(0));
+  surviving_watcher watcher(postgres::shared(), "trust_user");
+  bench plain(node, "simple", 10, 20);
+  bench secret(node, "simple", 4, 20, true);
+  sleep_for(500);
+  for (int round = 1; round <= reloads; ++round) {
+    node.rewrite_config(takeover_toml(changing_settings(round)));
+    if (round % 25 == 0) rotate_certificate(node, round);
+    if (round == reloads / 2) node.take_over(); // the clients over TLS stay with the process they have
+    pq console(node.conninfo("postgres", "pgbouncer"));
+    console.exec("RELOAD");
+    BOOST_TEST(console.exec("SHOW CONFIG").cell("key", "query_timeout", "value") == std::to_string(100 + round));
+  }
+  plain.expect_no_loss();
+  secret.expect_no_loss();
+  node.former_ends();
+  BOOST_TEST(watcher.max() <= 4);
+}
+
 // -- what moves
 // ----------------------------------------------------------------------------------------------------------------
 
