@@ -408,7 +408,7 @@ BOOST_AUTO_TEST_CASE(another_version_is_refused_in_plain_words) {
   takeover_node node;
   const std::string path = node.folder() + "/takeover.sock";
   struct stat file {};
-  BOOST_TEST_REQUIRE(::stat(path.c_str(), &file) == 0);
+  BOOST_TEST_REQUIRE(wait_for([&] { return ::stat(path.c_str(), &file) == 0; })); // it comes behind the others
   BOOST_TEST((file.st_mode & 0777) == 0600u);
   {
     stranger other(path);
