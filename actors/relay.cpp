@@ -3,6 +3,7 @@
 #include "actors/client.hpp"
 #include "actors/listener.hpp"
 #include "actors/log.hpp"
+#include "actors/resolver.hpp"
 
 namespace pg_edge::actors {
 
@@ -29,6 +30,9 @@ void serve_cancel(node_context& node, protocol::bytes_view word) {
 std::vector<caf::actor> serve_other_nodes(node_context& node, link_identity self, const std::string& address, int port,
                                           std::string& error) {
   node.cancels.set_node(self.node);
+  // A session that was relayed goes on by a link to this node itself, should its pool have come here.
+  const auto own = literal_address(address, static_cast<std::uint16_t>(port));
+  if (own && self.node != 0) node.links.set_peer(self.node, {*own, self.incarnation});
   node.links.become(std::move(self));
   link_service service;
   service.opened = [&node](reactor& here, node_number, carried_stream_ptr what, protocol::bytes_view request) {

@@ -66,8 +66,8 @@ int main(int argc, char** argv) {
       return 1;
     }
     const auto port = static_cast<std::uint16_t>(std::stoi(words[i].substr(at + 1)));
-    node.links().set_peer(static_cast<actors::node_number>(std::stoi(words[i].substr(0, at))),
-                          {*actors::literal_address("127.0.0.1", port), 0});
+    const auto number = static_cast<actors::node_number>(std::stoi(words[i].substr(0, at)));
+    if (number != self.node) node.links().set_peer(number, {*actors::literal_address("127.0.0.1", port), 0});
   }
   node.places().set([own = self.node, file = words[4]](const actors::pool_name&) {
     std::ifstream in(file);
