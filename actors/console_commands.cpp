@@ -1,5 +1,6 @@
 #include "actors/console_commands.hpp"
 
+#include "actors/console_cluster.hpp"
 #include "actors/console_figures.hpp"
 
 namespace pg_edge::actors {
@@ -8,7 +9,8 @@ namespace {
 
 // One line a file of commands; HELP lists them in this order.
 constexpr std::span<const console_command> (*groups[])() = {
-    console_act_commands, console_show_commands, console_own_commands, console_object_commands, console_figure_commands,
+    console_act_commands,     console_show_commands,   console_own_commands,
+    console_cluster_commands, console_object_commands, console_figure_commands,
 };
 
 constexpr console_parameter parameters[] = {

@@ -1,5 +1,6 @@
 #include "actors/document.hpp"
 
+#include "actors/cluster_log.hpp"
 #include "actors/console_commands.hpp"
 #include "actors/log.hpp"
 
@@ -122,6 +123,14 @@ std::string log_page() {
   std::string out{log_head};
   for (const log_event_row& row : log_events)
     out.append("| `").append(row.name).append("` | ").append(row.help).append(" | ").append(row.fields).append(" |\n");
+  for (const cluster_event* row : cluster_events::all)
+    out.append("| `")
+        .append(row->name)
+        .append("` | ")
+        .append(row->help)
+        .append(" | ")
+        .append(row->fields)
+        .append(" |\n");
   return out;
 }
 

@@ -1,5 +1,7 @@
 #include "actors/log.hpp"
 
+#include "actors/cluster_log.hpp"
+
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -95,7 +97,8 @@ bool plain(std::string_view text) noexcept {
 // A line under construction. What does not fit is left out and the line says so.
 class log_line {
 public:
-  log_line(level severity, log_event event) noexcept
+  log_line(level severity, log_event event) noexcept : log_line(severity, to_string(event)) {}
+  log_line(level severity, std::string_view event) noexcept
       : json_(layout.load(std::memory_order_relaxed) == log_layout::json) {
     if (priorities.load(std::memory_order_relaxed)) append(priority_marks[static_cast<std::size_t>(severity)]);
     append(json_ ? "{\"time\":\"" : "time=");
@@ -103,7 +106,7 @@ public:
     append(json_ ? "\",\"level\":\"" : " level=");
     append(level_names[static_cast<std::size_t>(severity)]);
     append(json_ ? "\",\"event\":\"" : " event=");
-    append(to_string(event));
+    append(event);
     if (json_) append("\"");
   }
 
@@ -269,6 +272,16 @@ void log(level severity, log_event event, std::initializer_list<field> fields) n
   std::string_view text = line.finish();
   std::lock_guard guard(write_mutex);
   tell_suppressed(event);
+  write_line(text);
+}
+
+void log(level severity, const cluster_event& event, std::initializer_list<field> fields) noexcept {
+  if (!log_enabled(severity)) return;
+  log_line line(severity, event.name);
+  for (const field& f : fields)
+    line.add(f);
+  std::string_view text = line.finish();
+  std::lock_guard guard(write_mutex);
   write_line(text);
 }
 

@@ -1,5 +1,7 @@
 #include "actors/node.hpp"
 
+#include "actors/cluster_link.hpp"
+#include "actors/cluster_node.hpp"
 #include "actors/cluster_store.hpp"
 #include "actors/console.hpp"
 #include "actors/console_control.hpp"
@@ -275,18 +277,6 @@ int descriptor_limit() {
   return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, std::numeric_limits<int>::max()));
 }
 
-/// What nothing acts on must not look as if something did.
-void refuse_what_is_not_obeyed(const config::cluster_settings& one, std::vector<std::string>& errors) {
-  const config::cluster_settings usual;
-  const auto refuse = [&](const char* key) {
-    errors.push_back(std::string("[cluster]: ") + key + " is being built and cannot be used yet: leave it out");
-  };
-  if (one.listen != usual.listen) refuse("listen");
-  if (one.advertise != usual.advertise) refuse("advertise");
-  if (one.failure_timeout != usual.failure_timeout) refuse("failure_timeout");
-  if (one.budget != usual.budget) refuse("budget");
-}
-
 void log_etcd(const etcd_child_status& now) {
   const bool good = now.state == etcd_child_state::starting || now.state == etcd_child_state::serving;
   log(good ? level::info : level::warning, log_event::etcd_child,
@@ -446,8 +436,6 @@ bool node::read_store(std::string& why) {
 }
 
 bool node::start(std::vector<std::string>& errors) {
-  refuse_what_is_not_obeyed(context_.settings()->values->cluster, errors);
-  if (!errors.empty()) return false;
   if (std::string why; !read_store(why)) {
     errors.push_back(why);
     return false;
@@ -466,11 +454,18 @@ bool node::start(std::vector<std::string>& errors) {
   context_.descriptors = descriptor_limits::of(descriptor_limit());
   system_config_.set("scheduler.max-threads", control_threads);
   system_config_.set("scheduler.policy", caf::atom("sharing"));
+  const bool in_cluster = !values->cluster.listen.empty(); // else it only shares the store
+  if (in_cluster) configure_cluster(system_config_, values->cluster);
   system_ = std::make_unique<caf::actor_system>(system_config_);
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   const unsigned count = values->reactors > 0 ? static_cast<unsigned>(values->reactors) : cores;
   for (unsigned i = 0; i < count; ++i)
     context_.reactors.push_back(std::make_unique<reactor>(*system_, i));
+  if (in_cluster && !(this_cluster().node = spawn_cluster_node(*system_, context_, values->cluster, error))) {
+    errors.push_back(error);
+    sockets_.clear();
+    return false;
+  }
   context_.deriver = spawn_key_deriver(*system_);
   context_.resolver = spawn_resolver(*system_, context_);
   context_.lookup = spawn_user_lookup(*system_, context_);
@@ -600,6 +595,11 @@ void node::stop() {
   listeners_.clear();
   context_.links.close();
   context_.places.close();
+  if (this_cluster().node) { // no server is left: the others need not wait for the end of our lease
+    caf::scoped_actor wait{*system_};
+    wait->request(this_cluster().node, std::chrono::seconds(2), leave_cluster{})
+        .receive([](const left_cluster&) {}, [](const caf::error&) {});
+  }
   context_.pam.close(); // what it has to say goes to actors
   stop_metrics(context_);
   const caf::exit_reason reason = caf::exit_reason::user_shutdown;
@@ -608,7 +608,7 @@ void node::stop() {
         caf::actor_cast<caf::actor>(context_.gatherer), caf::actor_cast<caf::actor>(context_.objects),
         caf::actor_cast<caf::actor>(context_.lookup), caf::actor_cast<caf::actor>(context_.resolver),
         caf::actor_cast<caf::actor>(context_.deriver), caf::actor_cast<caf::actor>(context_.node),
-        context_.memory_watch})
+        context_.memory_watch, this_cluster().node})
     caf::anon_send_exit(handle, reason);
   context_.tenants = nullptr;
   context_.console = nullptr;
@@ -621,7 +621,7 @@ void node::stop() {
   context_.memory_watch = nullptr;
   context_.surveyors.clear();
   log(level::info, log_event::node_stopped);
-  system_config_.set("middleman.attach-utility-actors", true);
+  if (!std::exchange(this_cluster().node, nullptr)) system_config_.set("middleman.attach-utility-actors", true);
   system_.reset();
   context_.reactors.clear();
   etcd_.reset(); // behind the store's last words

@@ -1,6 +1,7 @@
 #include "actors/share.hpp"
 
 #include "actors/client.hpp"
+#include "actors/cluster_words.hpp"
 #include "actors/log.hpp"
 #include "actors/meter.hpp"
 #include "actors/share_directory.hpp"
@@ -74,6 +75,7 @@ caf::behavior share::make_behavior() {
         look_at_bans();
       },
       [this](const limits_moved&) { on_limits_moved(); },
+      [this](const void_permits&) { on_voided(); },
       [this](const login_turn&) { on_login_turn(); },
       [this](const end_clients& message) { on_end_clients(message); },
       [this](const control_pools& message) { on_control(message); },
@@ -235,7 +237,7 @@ void share::grant(queue::iterator to, server& what) {
 /// A server for a client may have to wait for one of another pool, see server_limits; one for min_pool_size is not
 /// worth that. Returns whether one was opened.
 bool share::try_to_open() {
-  if (paused_ || !may_log_in()) return false;
+  if (paused_ || lease_is_over() || !may_log_in()) return false;
   if (slot_ == nullptr) {
     if (seat_->asked() && home().now() < ask_again_at_) return false;
     const bool for_a_client = waiters_.size() > permits_.count(server_state::opening);
@@ -433,6 +435,7 @@ void share::on_ready(const server_ready& message) {
   note_time(timed::server_login, home().now() - what.connected_at());
   if (node_.hosts.moved(what.address())) what.want_reconnect(); // since its login began
   move_state(*entry, server_state::idle);
+  note_backend(what, true);
   if (what.replication()) {
     const auto whom =
         std::find_if(waiters_.begin(), waiters_.end(), [&](const waiter& one) { return one.opening == &what; });
@@ -465,6 +468,7 @@ void share::on_gone(const server_gone& message) {
   std::erase(checked_in_, what);
   permits_.server_moved(found->second.state, server_state::none);
   if (what->process_id() != 0) logins_->note_room();
+  note_backend(*what, false);
   servers_.erase(found);
   check_unused(home().now()); // somebody may wait for the place of this pool
   act();

@@ -178,6 +178,11 @@ private:
   void look_at_bans();
   void hand_over_clients();
 
+  // -- share_cluster.cpp
+  void note_backend(const class server& what, bool there);
+  bool lease_is_over() const;
+  void on_voided();
+
   // -- share_upkeep.cpp
   void tick();
   void check_waiters(clock::time_point now);

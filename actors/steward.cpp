@@ -1,5 +1,7 @@
 // A pool's steward: makes the pool's shares, tells each new client which one is its own, and moves permits between them
 // as cluster::permit_steward decides.
+#include "actors/cluster_link.hpp"
+#include "actors/cluster_words.hpp"
 #include "actors/control_stats.hpp"
 #include "actors/log.hpp"
 #include "actors/node_context.hpp"
@@ -14,13 +16,15 @@ namespace pg_edge::actors {
 
 namespace {
 
-/// Everything runs on this one node.
+/// Of a node that is alone. In a cluster the permits are not decided here but by the pool's steward among the nodes
+/// (actors/cluster_node): this one passes on what its shares say. Orders go to the shares directly.
 constexpr cluster::node_id own_node = 0;
 
 struct steward_state {
   control_stats stats{actor_kind::steward};
   node_context* node = nullptr;
   pool_common_ptr pool;
+  caf::actor cluster;     // null: the node is alone
   caf::actor_addr tenant; // weak: the tenant holds us
   cluster::permit_steward permits{0};
   cluster::reserve_pool reserve{0, 0};
@@ -42,8 +46,13 @@ cluster::reserve_pool reserve_of(const config::pool_settings& settings) {
 
 using steward_self = steward_actor::stateful_pointer<steward_state>;
 
+cluster::pool_key cluster_key(const steward_state& state) {
+  return {state.pool->name.tenant, state.pool->name.database, state.pool->name.user};
+}
+
 void deliver(steward_self self, const cluster::permit_steward::orders& orders) {
   steward_state& state = self->state;
+  if (state.cluster) return;
   for (const cluster::permit_order& order : orders) {
     share_order message{order, {}};
     for (const cluster::backend_id id : order.carried) {
@@ -60,6 +69,8 @@ void start_share(steward_self self, std::size_t index) {
   auto& place = state.places[index];
   place.share = spawn_pinned<share>(*place.home, *state.node, state.pool, steward_actor(self), place.key);
   self->monitor(place.share);
+  if (state.cluster)
+    return caf::anon_send(state.cluster, pool_share_joined{cluster_key(state), place.key, place.share});
   deliver(self, state.permits.share_joined(place.key, own_node));
 }
 
@@ -71,7 +82,8 @@ void make_shares(steward_self self) {
   // Pools begin on different reactors, so that many small ones spread.
   for (int i = 0; i < count; ++i) {
     const std::size_t home = (state.pool->id + static_cast<std::size_t>(i)) % reactors;
-    state.places.push_back({{}, state.node->reactors[home].get(), {static_cast<cluster::share_id>(i), 1}, 0});
+    const cluster::share_key key{static_cast<cluster::share_id>(i), this_cluster().next_incarnation.fetch_add(1)};
+    state.places.push_back({{}, state.node->reactors[home].get(), key, 0});
     start_share(self, static_cast<std::size_t>(i));
   }
 }
@@ -99,8 +111,11 @@ void share_down(steward_self self, const caf::down_msg& down) {
     if (place.share.address() != down.source || !down.reason) continue;
     if (state.node->draining.load(std::memory_order_relaxed)) return; // the reactors end, and it with them
     log(level::error, log_event::actor_failed, {{"kind", "share"}, {"pool", state.pool->id}});
-    deliver(self, state.permits.share_lost(place.key, {}, false));
-    ++place.key.incarnation;
+    if (state.cluster)
+      caf::anon_send(state.cluster, pool_share_left{cluster_key(state), place.key.share, false});
+    else
+      deliver(self, state.permits.share_lost(place.key, {}, false));
+    place.key.incarnation = this_cluster().next_incarnation.fetch_add(1);
     place.clients = 0;
     place.joined = place.left = 0;
     start_share(self, i);
@@ -173,6 +188,7 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
   steward_state& state = self->state;
   state.tenant = tenant.address();
   state.node = node;
+  state.cluster = this_cluster().node;
   state.pool = std::move(pool);
   const auto settings = state.pool->settings();
   state.reserve = reserve_of(*settings);
@@ -181,8 +197,11 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
   self->set_down_handler([self](caf::down_msg& down) { share_down(self, down); });
   self->set_exit_handler([self](caf::exit_msg& message) { // its tenant is done with the pool
     self->state.node->handover.permits.left(self->state.pool->name);
-    for (const auto& place : self->state.places)
+    for (const auto& place : self->state.places) {
+      if (self->state.cluster)
+        caf::anon_send(self->state.cluster, pool_share_left{cluster_key(self->state), place.key.share, true});
       caf::anon_send_exit(place.share, caf::exit_reason::user_shutdown);
+    }
     self->quit(message.reason);
   });
   make_shares(self);
@@ -201,6 +220,8 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
       },
       [self](const share_report& message) {
         self->state.stats.note(self);
+        if (self->state.cluster)
+          return caf::anon_send(self->state.cluster, pool_share_report{cluster_key(self->state), message.report});
         for (std::size_t i = 0; i < message.servers.size(); ++i)
           self->state.travelling[message.report.carried[i]] = message.servers[i];
         const auto orders = self->state.permits.on_report(message.report);
@@ -224,7 +245,8 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
       },
       [self](const reserve_wish& wish) {
         self->state.stats.note(self);
-        change_reserve(self, wish);
+        if (!self->state.cluster) return change_reserve(self, wish);
+        caf::anon_send(self->state.cluster, pool_reserve_wish{cluster_key(self->state), wish.lacking, wish.spare});
       },
       [self](const settings_changed&) {
         self->state.stats.note(self);

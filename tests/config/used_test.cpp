@@ -45,8 +45,8 @@ const std::map<std::string_view, used_by_loader> loader_rows = {
     {"auth_file", {"auth_file.cpp", "users"}},
 };
 
-/// Rows that the loader reads into the member of another.
-const std::map<std::string_view, std::string> read_into = {{"token_file", "token"}};
+/// Rows that are read by way of another member.
+const std::map<std::string_view, std::string> read_into = {{"token_file", "token"}, {"advertise", "address"}};
 
 /// Rows whose use is being built; empty when an issue is resolved.
 const std::set<std::string_view> awaited = {};

@@ -29,9 +29,11 @@ void give_to_server(const std::string& path, mode_t mode) {
 }
 
 // An empty name matches any; E'' strings keep quotes in names harmless.
+/// Without this program's own, and without what a node asks Postgres with about a dead one: control connections do not
+/// count in a pool.
 std::string count_sql(const std::string& user, const std::string& database) {
   std::string sql = "select count(*) from pg_stat_activity where backend_type in ('client backend', 'walsender') "
-                    "and pid <> pg_backend_pid() and application_name <> 'test support'";
+                    "and pid <> pg_backend_pid() and application_name not in ('test support', 'pg_edge cluster')";
   if (!user.empty()) sql += " and usename = '" + user + "'";
   if (!database.empty()) sql += " and datname = '" + database + "'";
   return sql;

@@ -1,0 +1,30 @@
+// What a share or a steward needs to know of the cluster that its node is in. A process is one node, so there is one of
+// it, as there is one log; without a [cluster] section it stays as it begins: no actor to tell, a lease without an end.
+#pragma once
+
+#include <caf/all.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+
+namespace pg_edge::actors {
+
+struct cluster_link {
+  caf::actor node;                                                                  // set before anything else runs
+  std::atomic<std::int64_t> lease_end_ms{std::numeric_limits<std::int64_t>::max()}; // by the steady clock
+  std::atomic<std::uint64_t> next_incarnation{1};                                   // of shares
+
+  /// Asked each time a connection to Postgres is to be made. A process that was stopped may read an old time from its
+  /// reactor, so the clock itself is asked.
+  bool may_open_servers() const {
+    const std::int64_t end = lease_end_ms.load(std::memory_order_acquire);
+    return end == std::numeric_limits<std::int64_t>::max() ||
+           std::chrono::steady_clock::now().time_since_epoch() < std::chrono::milliseconds(end);
+  }
+};
+
+cluster_link& this_cluster();
+
+} // namespace pg_edge::actors

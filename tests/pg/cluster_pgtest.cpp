@@ -1,0 +1,337 @@
+// Several nodes, one pool: its size holds across all of them whatever happens to one, and clients of the others wait
+// rather than fail. Each node is a process of its own on a loopback port; the store is a real etcd.
+#include "tests/actors/etcd_process.hpp"
+#include "tests/support/certificates.hpp"
+#include "tests/support/pg_edge_process.hpp"
+#include "tests/support/postgres.hpp"
+#include "tests/support/pq.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <csignal>
+#include <map>
+#include <memory>
+#include <thread>
+
+using namespace pg_edge::test;
+
+namespace {
+
+constexpr int pool_size = 4;
+// Longer than the default: the machine of a test may be so busy that a node is silent for a second or two.
+constexpr const char* failure_timeout = "3";
+
+struct cluster_options {
+  std::size_t nodes = 3;
+  std::string settings; // of [pg_edge]
+  std::string more;     // of [cluster]
+  bool tls = false;
+};
+
+/// One for all: each test has a cluster of another name in it.
+pg_edge::actors::etcd_process& etcd() {
+  static pg_edge::actors::etcd_process one;
+  return one;
+}
+
+class nodes {
+public:
+  explicit nodes(cluster_options options = {}) : options_(std::move(options)) {
+    if (!wait_for([] { return postgres::shared().backends("trust_user") == 0; }, milliseconds(30000)))
+      throw test_failure("backends of the last nodes do not leave");
+    static int clusters = 0;
+    name_ = "test" + std::to_string(++clusters);
+    if (options_.tls) {
+      write_file(folder_ / "ca.crt", authority_.certificate());
+      certify("node", authority_);
+    }
+    for (std::size_t i = 0; i < options_.nodes; ++i)
+      add();
+  }
+
+  pg_edge_process& operator[](std::size_t i) { return *all_.at(i); }
+  std::size_t size() const { return all_.size(); }
+  const std::string& address(std::size_t i) const { return addresses_.at(i); }
+  std::string folder() const { return folder_.path(); }
+
+  /// One more.
+  pg_edge_process& add() {
+    const std::size_t i = all_.size();
+    if (i >= addresses_.size()) addresses_.push_back("127.0.0.1:" + std::to_string(free_port()));
+    all_.push_back(std::make_unique<pg_edge_process>(toml(i)));
+    return *all_.back();
+  }
+
+  const std::string& name() const { return name_; }
+  std::string toml(std::size_t i, const std::string& certificate = "node") const {
+    std::string text = "[cluster]\nname = \"" + name_ + "\"\nnode = \"n" + std::to_string(i) + "\"\nlisten = \"" +
+                       addresses_.at(i) + "\"\nstore = [\"" + etcd().url() + "\"]\n" + options_.more;
+    if (options_.more.find("failure_timeout") == std::string::npos)
+      text += std::string("failure_timeout = ") + failure_timeout + "\n";
+    if (options_.tls)
+      text += "certificate = \"" + (folder_ / (certificate + ".crt")) + "\"\nkey = \"" +
+              (folder_ / (certificate + ".key")) + "\"\nca = \"" + (folder_ / "ca.crt") + "\"\n";
+    return simple_toml("reactors = 2\nadmin_users = \"trust_user\"\nmax_client_conn = 500\ndefault_pool_size = " +
+                           std::to_string(pool_size) + "\n" + options_.settings,
+                       text);
+  }
+
+  void certify(const std::string& name, const certificate_authority& by) const {
+    const auto leaf = by.issue(name);
+    write_file(folder_ / (name + ".crt"), leaf.certificate);
+    write_file(folder_ / (name + ".key"), leaf.key);
+  }
+
+  /// Whether the node's log says that these, and nobody else, are the members by now.
+  bool agree(std::size_t i, const std::string& members, milliseconds limit = milliseconds(40000)) {
+    return wait_for([&] { return last_members(i) == members; }, limit);
+  }
+  std::string last_members(std::size_t i) const {
+    const std::string log = all_[i]->log();
+    const std::size_t line = log.rfind("event=cluster_view");
+    if (line == std::string::npos) return {};
+    const std::size_t at = log.find("members=", line);
+    std::string value = log.substr(at + 8, log.find_first_of(" \n", at) - at - 8);
+    std::erase(value, '"');
+    return value;
+  }
+
+private:
+  cluster_options options_;
+  std::string name_;
+  temp_dir folder_;
+  certificate_authority authority_;
+  std::vector<std::string> addresses_;
+  std::vector<std::unique_ptr<pg_edge_process>> all_;
+};
+
+/// Clients that ask one thing after another until they are stopped, each on one node.
+class busy_clients {
+public:
+  void start(const pg_edge_process& node, int count, bool reconnects = false) {
+    for (int i = 0; i < count; ++i)
+      threads_.emplace_back([this, conninfo = node.conninfo(), reconnects] { work(conninfo, reconnects); });
+  }
+  ~busy_clients() { stop(); }
+  void stop() {
+    stopping_ = true;
+    for (std::thread& one : threads_)
+      one.join();
+    threads_.clear();
+  }
+  long done() const { return done_; }
+  long errors() const { return errors_; }
+  std::string last_error() const {
+    const std::lock_guard guard(mutex_);
+    return last_error_;
+  }
+  /// Waits until so many more are done.
+  bool progress(long more = 50, milliseconds limit = milliseconds(40000)) const {
+    const long from = done_;
+    return wait_for([&] { return done_ >= from + more; }, limit);
+  }
+
+private:
+  void work(const std::string& conninfo, bool reconnects) {
+    while (!stopping_) {
+      try {
+        pq client(conninfo);
+        while (!stopping_) {
+          if (client.value("select 'answer'") != "answer") throw test_failure("wrong answer");
+          ++done_;
+        }
+      } catch (const std::exception& what) {
+        if (stopping_) return;
+        if (!reconnects) ++errors_;
+        {
+          const std::lock_guard guard(mutex_);
+          last_error_ = what.what();
+        }
+        std::this_thread::sleep_for(milliseconds(50));
+      }
+    }
+  }
+  std::vector<std::thread> threads_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<long> done_ = 0, errors_ = 0;
+  mutable std::mutex mutex_;
+  std::string last_error_;
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(cluster_pgtest)
+
+BOOST_AUTO_TEST_CASE(B163_a_pool_is_one_over_three_nodes) {
+  nodes all;
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  busy_clients clients;
+  for (std::size_t i = 0; i < 3; ++i)
+    clients.start(all[i], 4);
+  BOOST_TEST(clients.progress(300));
+  // Every node is served, not only the one that was first.
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_TEST(pq(all[i].conninfo()).value("select 1") == "1");
+  clients.stop();
+  BOOST_TEST(clients.errors() == 0, clients.last_error());
+  BOOST_TEST(watcher.max() <= pool_size);
+  BOOST_TEST(watcher.max() >= 2);
+  BOOST_TEST(watcher.samples() > 20);
+}
+
+BOOST_AUTO_TEST_CASE(B163_a_node_that_joins_serves_and_one_that_leaves_gives_its_permits_back) {
+  nodes all;
+  BOOST_REQUIRE(all.agree(0, "n0,n1,n2"));
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  busy_clients clients;
+  for (std::size_t i = 0; i < 3; ++i)
+    clients.start(all[i], 2);
+  BOOST_REQUIRE(clients.progress());
+  const pg_edge_process& late = all.add();
+  BOOST_REQUIRE_MESSAGE(all.agree(0, "n0,n1,n2,n3"), all[0].log());
+  BOOST_TEST(pq(late.conninfo()).value("select 1") == "1");
+  BOOST_TEST(clients.progress());
+  BOOST_TEST(all[3].stop(SIGINT) == 0);
+  BOOST_TEST(all.agree(0, "n0,n1,n2"));
+  BOOST_TEST(clients.progress());
+  clients.stop();
+  BOOST_TEST(clients.errors() == 0, clients.last_error());
+  BOOST_TEST(watcher.max() <= pool_size);
+}
+
+/// Whatever ends the node: the clients of the others see a wait, and all permits are back.
+/// `revive`: at the end, while its clients are still there.
+void lose_one(nodes& all, const std::function<void(pg_edge_process&)>& lose, std::size_t victim,
+              const std::function<void(pg_edge_process&)>& revive = {}) {
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  busy_clients clients, of_the_victim;
+  of_the_victim.start(all[victim], 4, true);
+  BOOST_REQUIRE(of_the_victim.progress());
+  std::size_t survivors[2];
+  for (std::size_t i = 0, at = 0; i < 3; ++i)
+    if (i != victim) survivors[at++] = i;
+  for (const std::size_t i : survivors)
+    clients.start(all[i], 3);
+  BOOST_REQUIRE(clients.progress());
+  lose(all[victim]);
+  const std::string left = "n" + std::to_string(survivors[0]) + ",n" + std::to_string(survivors[1]);
+  for (const std::size_t i : survivors)
+    BOOST_TEST(all.agree(i, left), all[i].log());
+  BOOST_TEST(clients.progress(300));
+  if (revive) revive(all[victim]);
+  of_the_victim.stop();
+  clients.stop();
+  {
+    // All permits are back: so many transactions at once on the survivors.
+    std::vector<std::unique_ptr<pq>> open;
+    for (int i = 0; i < pool_size; ++i) {
+      open.push_back(std::make_unique<pq>(all[survivors[static_cast<std::size_t>(i) % 2]].conninfo()));
+      open.back()->exec("begin");
+    }
+  }
+  BOOST_TEST(clients.errors() == 0, clients.last_error());
+  BOOST_TEST(watcher.max() <= pool_size);
+}
+
+BOOST_AUTO_TEST_CASE(B166_a_killed_node_leaves_its_pools_to_the_others) {
+  for (const std::size_t victim : {0U, 2U}) {
+    nodes all;
+    lose_one(
+        all, [](pg_edge_process& node) { node.signal(SIGKILL); }, victim);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(B166_a_node_that_stands_still_is_fenced_when_it_goes_on) {
+  nodes all;
+  const auto revive = [&all](pg_edge_process& node) {
+    node.signal(SIGCONT);
+    BOOST_TEST(node.wait_for_log("event=node_fenced", milliseconds(30000)), node.log());
+    for (std::size_t i = 0; i < 3; ++i)
+      BOOST_TEST(all.agree(i, "n0,n1,n2"), all[i].log());
+    BOOST_TEST(pq(node.conninfo()).value("select 1") == "1");
+  };
+  lose_one(
+      all, [](pg_edge_process& node) { node.signal(SIGSTOP); }, 1, revive);
+}
+
+BOOST_AUTO_TEST_CASE(a_killed_node_comes_back_under_its_name) {
+  nodes all;
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  busy_clients clients;
+  clients.start(all[0], 3);
+  BOOST_REQUIRE(clients.progress());
+  all[2].stop(SIGKILL);
+  all[2].start(); // at once: its old lease has not ended yet
+  BOOST_TEST(all.agree(2, "n0,n1,n2"), all[2].log());
+  BOOST_TEST(pq(all[2].conninfo()).value("select 1") == "1");
+  BOOST_TEST(clients.progress());
+  clients.stop();
+  BOOST_TEST(clients.errors() == 0, clients.last_error());
+  BOOST_TEST(watcher.max() <= pool_size);
+  pq console(all[2].conninfo("trust_user", "pgbouncer"));
+  const auto rows = console.exec("show nodes");
+  std::string members;
+  for (int row = 0; row < rows.rows(); ++row)
+    if (rows.value(row, 3) == "member") members += rows.value(row, 1);
+  BOOST_TEST(members == "n0n1n2");
+}
+
+BOOST_AUTO_TEST_CASE(without_the_store_a_strict_node_lets_go_and_goes_on_when_it_is_back) {
+  nodes all({.nodes = 1, .settings = "", .more = ""});
+  BOOST_REQUIRE_MESSAGE(all.agree(0, "n0"), all[0].log());
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  pq client(all[0].conninfo());
+  BOOST_TEST(client.value("select 1") == "1");
+  etcd().signal(SIGSTOP);
+  BOOST_TEST(all[0].wait_for_log("event=node_fenced", milliseconds(30000)));
+  BOOST_TEST(wait_for([] { return postgres::shared().backends("trust_user") == 0; }));
+  client.send_query("select 2"); // it waits, it does not fail
+  etcd().signal(SIGCONT);
+  const auto results = client.results(milliseconds(60000));
+  BOOST_REQUIRE(results.size() == 1U);
+  BOOST_TEST(results[0].value() == "2");
+  BOOST_TEST(watcher.max() <= pool_size);
+}
+
+BOOST_AUTO_TEST_CASE(nodes_speak_tls_and_one_with_another_authority_is_refused_on_both_sides) {
+  cluster_options options;
+  options.tls = true;
+  options.nodes = 2;
+  nodes all(options);
+  for (std::size_t i = 0; i < 2; ++i)
+    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1"), all[i].log());
+  for (std::size_t i = 0; i < 2; ++i) {
+    BOOST_TEST(all[i].wait_for_log("event=node_connected"));
+    BOOST_TEST(pq(all[i].conninfo()).value("select 1") == "1");
+  }
+  // The right name in the same store, a certificate of somebody else's authority.
+  all.add().stop();
+  const certificate_authority other("another authority");
+  all.certify("forged", other);
+  pg_edge_process forger(all.toml(2, "forged"));
+  BOOST_TEST(forger.wait_for_log("event=node_refused", milliseconds(30000)), forger.log());
+  BOOST_TEST(all[0].wait_for_log("event=node_refused", milliseconds(30000)), all[0].log());
+}
+
+BOOST_AUTO_TEST_CASE(a_node_of_another_cluster_is_refused_on_both_sides) {
+  nodes all({.nodes = 2, .settings = "", .more = "failure_timeout = 8\n"});
+  for (std::size_t i = 0; i < 2; ++i)
+    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1"), all[i].log());
+  all[1].stop(SIGKILL);
+  // At the address of a node that the others still know.
+  std::string toml = all.toml(1);
+  const std::string name = "name = \"" + all.name() + "\"";
+  toml.replace(toml.find(name), name.size(), "name = \"other\"");
+  pg_edge_process stranger(toml);
+  const std::string why = "set the same [cluster] name";
+  BOOST_TEST(wait_for([&] { return stranger.log_contains(why) && all[0].log_contains(why); }, milliseconds(20000)),
+             all[0].log() + stranger.log());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
