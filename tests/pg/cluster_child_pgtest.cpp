@@ -133,12 +133,12 @@ BOOST_AUTO_TEST_CASE(a_single_node_becomes_a_cluster_with_all_it_had) {
   BOOST_TEST(node.wait_for_log("event=store_awaited", patience));
   BOOST_TEST(etcds_of(node) == 0); // nobody has said so yet
   check_ctl({"cluster", "init", "--config", node.config_file(), "--wait", "90"}, 0,
-            "6 objects and lines of the audit log copied");
+            "7 objects and lines of the audit log copied"); // three objects, their changes, and the stop
   BOOST_REQUIRE(serves(api));
   const std::string login =
       "host=127.0.0.1 port=" + std::to_string(node.port()) + " user=joe.t dbname=app password='secret of joe'";
   BOOST_TEST(wait_for([&] { return pq::attempt(login).ok(); }, patience));
-  BOOST_TEST(ask(api, "GET", "/v1/audit").value()["items"].size() == 3U);
+  BOOST_TEST(ask(api, "GET", "/v1/audit").value()["items"].size() == 4U);
   BOOST_TEST(ask(api, "DELETE", "/v1/users/t/joe", "", {"If-Match: *"}).status == 204);
   // Once more: what was removed since does not come back.
   check_ctl({"cluster", "init", "--config", node.config_file()}, 0, "nothing is copied now");
