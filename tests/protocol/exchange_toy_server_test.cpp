@@ -80,6 +80,12 @@ std::vector<std::string> words_of(const std::string& sql) {
   return words;
 }
 
+/// A statement that ends too early is answered as Postgres does.
+const std::string& word(const std::vector<std::string>& words, std::size_t number) {
+  if (number >= words.size()) throw toy_error{"42601", "syntax error at end of input"};
+  return words[number];
+}
+
 std::string unquoted(std::string text) {
   text = trimmed(text);
   if (text.size() >= 2 && text.front() == '\'' && text.back() == '\'') return text.substr(1, text.size() - 2);
@@ -175,7 +181,7 @@ void toy_server::message(char type, std::string_view body) {
       unnamed_ = nullptr;
       query_ = {split(body.substr(0, body.find('\0')), ';'), 0};
       for (const std::string& sql : query_.statements)
-        if (words_of(sql)[0] == "selec") throw toy_error{"42601", "syntax error"};
+        if (word(words_of(sql), 0) == "selec") throw toy_error{"42601", "syntax error"};
       if (query_.statements.empty()) send('I', "");
       return run_simple();
     case 'S':
@@ -391,7 +397,7 @@ void toy_server::execute(std::string_view body) {
   if (!portal.rows) {
     std::vector<std::string> rows;
     copy_extended_ = true;
-    const bool select = words_of(sql)[0] == "select";
+    const bool select = word(words_of(sql), 0) == "select";
     const std::optional<std::string> tag = run(sql, portal.parameters, rows, false);
     if (!tag) { // COPY FROM STDIN
       if (portals_.count(name) != 0) portals_[name].done = true;
@@ -467,14 +473,14 @@ std::optional<std::string> toy_server::run(const std::string& sql, const std::ve
                                            std::vector<std::string>& rows, bool multi) {
   executed.push_back(sql);
   const std::vector<std::string> words = words_of(sql);
-  const std::string& verb = words[0];
+  const std::string& verb = word(words, 0);
   if (verb == "begin" || verb == "commit" || verb == "rollback") return run_transaction_command(verb);
   if (verb == "set" || verb == "reset") return run_setting(words);
   if (verb == "prepare" || verb == "execute" || verb == "deallocate")
     return run_prepared_statement_command(sql, words, rows);
   if (verb == "fail") throw toy_error{"22012", "division by zero"};
   if (verb == "show") {
-    const auto found = state_.settings.find(setting_name(words.at(1)));
+    const auto found = state_.settings.find(setting_name(word(words, 1)));
     rows.push_back(found == state_.settings.end() ? "" : found->second);
     return "SHOW";
   }
@@ -484,30 +490,30 @@ std::optional<std::string> toy_server::run(const std::string& sql, const std::ve
     return "DISCARD ALL";
   }
   if (verb == "listen") {
-    state_.listens.insert(words.at(1));
+    state_.listens.insert(word(words, 1));
     return "LISTEN";
   }
   if (verb == "unlisten") {
-    if (words.at(1) == "*")
+    if (word(words, 1) == "*")
       state_.listens.clear();
     else
-      state_.listens.erase(words.at(1));
+      state_.listens.erase(word(words, 1));
     return "UNLISTEN";
   }
-  if (verb == "create" && words.at(1) == "temp") {
-    temporary_.insert(words.at(3));
+  if (verb == "create" && word(words, 1) == "temp") {
+    temporary_.insert(word(words, 3));
     return "CREATE TABLE";
   }
   if (verb == "create" || verb == "alter" || verb == "drop") {
     if (verb == "drop")
-      database_.tables.erase(words.at(2));
+      database_.tables.erase(word(words, 2));
     else
-      ++database_.tables[words.at(2)];
+      ++database_.tables[word(words, 2)];
     return verb == "create" ? "CREATE TABLE" : verb == "alter" ? "ALTER TABLE" : "DROP TABLE";
   }
   if (verb == "insert") return "INSERT 0 1";
   if (verb == "copy" && words.size() < 3) throw toy_error{"42601", "syntax error at end of input"};
-  if (verb == "copy" && words.at(2) == "to") {
+  if (verb == "copy" && word(words, 2) == "to") {
     send('H', std::string_view("\0\0\1\0\0", 5));
     send('d', "row 1");
     send('d', "row 2");
@@ -515,8 +521,8 @@ std::optional<std::string> toy_server::run(const std::string& sql, const std::ve
     return "COPY 2";
   }
   if (verb == "copy") {
-    if (database_.tables.count(words.at(1)) == 0) throw toy_error{"42P01", "relation does not exist"};
-    copy_fails_early_ = words.at(1) == "refusing";
+    if (database_.tables.count(word(words, 1)) == 0) throw toy_error{"42P01", "relation does not exist"};
+    copy_fails_early_ = word(words, 1) == "refusing";
     copied_ = 0;
     copying_ = true;
     send('G', std::string_view("\0\0\1\0\0", 5));
@@ -531,8 +537,8 @@ std::optional<std::string> toy_server::run(const std::string& sql, const std::ve
       rows.push_back(std::to_string(i));
   else if (words.size() == 3 && words[1].ends_with("set_config")) {
     const std::vector<std::string> arguments = split(words[2].substr(1, words[2].size() - 2), ',');
-    state_.settings[setting_name(unquoted(arguments.at(0)))] = unquoted(arguments.at(1));
-    rows.push_back(unquoted(arguments.at(1)));
+    state_.settings[setting_name(unquoted(word(arguments, 0)))] = unquoted(word(arguments, 1));
+    rows.push_back(unquoted(word(arguments, 1)));
   } else {
     std::string value = words.size() > 1 ? words[1] : "";
     for (const std::string& parameter : parameters)
@@ -546,24 +552,25 @@ std::optional<std::string> toy_server::run_prepared_statement_command(const std:
                                                                       const std::vector<std::string>& words,
                                                                       std::vector<std::string>& rows) {
   if (words[0] == "deallocate") {
-    if (words.at(1) == "all") {
+    if (word(words, 1) == "all") {
       statements_.clear();
       return "DEALLOCATE ALL";
     }
-    find(words.at(1));
-    statements_.erase(words.at(1));
+    find(word(words, 1));
+    statements_.erase(word(words, 1));
     return "DEALLOCATE";
   }
   if (words[0] == "prepare") {
     const std::size_t as = lower(sql).find(" as ");
+    if (as == std::string::npos) throw toy_error{"42601", "syntax error at end of input"};
     auto what = analyze(trimmed(sql.substr(as + 4)));
     for (std::size_t i = 0; sql.substr(0, as).find("int") != std::string::npos && i < what->types.size(); ++i)
       what->types[i] = int4_oid;
-    if (!statements_.emplace(words.at(1), what).second)
-      throw toy_error{"42P05", "prepared statement \"" + words.at(1) + "\" already exists"};
+    if (!statements_.emplace(word(words, 1), what).second)
+      throw toy_error{"42P05", "prepared statement \"" + word(words, 1) + "\" already exists"};
     return "PREPARE";
   }
-  const auto what = find(words.at(1));
+  const auto what = find(word(words, 1));
   revalidate(*what);
   std::vector<std::string> parameters;
   if (words.size() > 2)
@@ -635,7 +642,7 @@ std::string toy_server::run_setting(const std::vector<std::string>& words) {
       state_.settings[name] = found->second;
   };
   if (words[0] == "reset") { // of the session, even behind a SET LOCAL
-    if (words.at(1) == "all") {
+    if (word(words, 1) == "all") {
       state_.settings = startup_;
       state_.after_transaction.clear();
     } else {
@@ -644,12 +651,12 @@ std::string toy_server::run_setting(const std::vector<std::string>& words) {
     }
     return "RESET";
   }
-  if (words.at(1) == "session") { // SESSION AUTHORIZATION DEFAULT
+  if (word(words, 1) == "session") { // SESSION AUTHORIZATION DEFAULT
     reset("role");
     return "SET";
   }
-  const bool local = words.at(1) == "local";
-  const std::string name = setting_name(words.at(local ? 2 : 1));
+  const bool local = word(words, 1) == "local";
+  const std::string name = setting_name(word(words, local ? 2 : 1));
   const std::string value = words.back();
   if (value == "invalid") throw toy_error{"22023", "invalid value for parameter"};
   if (local) {
