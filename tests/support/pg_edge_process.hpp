@@ -13,8 +13,8 @@ namespace pg_edge::test {
 
 struct pg_edge_options {
   bool wait_until_listening = true;
-  std::vector<std::string> arguments;   // after --config FILE
-  std::vector<std::string> environment; // NAME=value
+  std::vector<std::string> arguments = {};   // after --config FILE
+  std::vector<std::string> environment = {}; // NAME=value
 };
 
 /// Replaced in the TOML text: {port} a free port of its own, {dir} a folder of its own, {postgres_port},
