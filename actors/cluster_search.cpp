@@ -4,6 +4,7 @@
 #include "actors/user_lookup.hpp"
 #include "cluster/backend_search.hpp"
 #include "config/resolve.hpp"
+#include "config/value_text.hpp"
 
 #include <libpq-fe.h>
 
@@ -22,16 +23,6 @@ constexpr const char* list_query =
     "WHERE usename = current_user AND datname = current_database() AND backend_type = 'client backend' "
     "AND pid <> pg_backend_pid()";
 constexpr const char* connect_seconds = "5";
-
-std::vector<std::string> hosts_of(const std::string& list) {
-  std::vector<std::string> result;
-  for (std::size_t from = 0; from <= list.size();) {
-    const std::size_t comma = std::min(list.find(',', from), list.size());
-    if (comma > from) result.push_back(list.substr(from, comma - from));
-    from = comma + 1;
-  }
-  return result;
-}
 
 connection_ptr connect(const libpq_options& options, const std::string& host) {
   std::vector<const char*> names, values;
@@ -97,7 +88,7 @@ backends_searched search(node_context& node, const backend_question& question) {
   if (question.roster_age_ms >= 0) dead.roster_age_ms = question.roster_age_ms;
   dead.departed_ms = question.departed_ms;
   const libpq_options options = options_for(target, *settings);
-  for (const std::string& host : hosts_of(target.host)) {
+  for (const std::string& host : config::split_list(target.host)) {
     search_at(options, host, dead, result);
     if (!result.error.empty()) result.gone = false;
   }

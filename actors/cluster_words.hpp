@@ -25,6 +25,10 @@ auto inspect(Inspector& f, node_envelope& x) {
 }
 inline constexpr const char* node_envelope_name = "pg_edge.node_envelope";
 
+inline cluster::pool_key cluster_key(const pool_name& name) {
+  return {name.tenant, name.database, name.user};
+}
+
 // -- from stewards and shares of this node; `key.share` is the index of a share in its pool
 // -----------------------------
 

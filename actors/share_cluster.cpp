@@ -6,14 +6,6 @@
 
 namespace pg_edge::actors {
 
-namespace {
-
-cluster::pool_key cluster_key(const pool_name& name) {
-  return {name.tenant, name.database, name.user};
-}
-
-} // namespace
-
 /// The other nodes know which backends this one has, in case that it dies.
 void share::note_backend(const class server& what, bool there) {
   if (const caf::actor& cluster = this_cluster().node; cluster && what.process_id() != 0)

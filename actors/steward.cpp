@@ -46,10 +46,6 @@ cluster::reserve_pool reserve_of(const config::pool_settings& settings) {
 
 using steward_self = steward_actor::stateful_pointer<steward_state>;
 
-cluster::pool_key cluster_key(const steward_state& state) {
-  return {state.pool->name.tenant, state.pool->name.database, state.pool->name.user};
-}
-
 void deliver(steward_self self, const cluster::permit_steward::orders& orders) {
   steward_state& state = self->state;
   if (state.cluster) return;
@@ -70,7 +66,7 @@ void start_share(steward_self self, std::size_t index) {
   place.share = spawn_pinned<share>(*place.home, *state.node, state.pool, steward_actor(self), place.key);
   self->monitor(place.share);
   if (state.cluster)
-    return caf::anon_send(state.cluster, pool_share_joined{cluster_key(state), place.key, place.share});
+    return caf::anon_send(state.cluster, pool_share_joined{cluster_key(state.pool->name), place.key, place.share});
   deliver(self, state.permits.share_joined(place.key, own_node));
 }
 
@@ -112,7 +108,7 @@ void share_down(steward_self self, const caf::down_msg& down) {
     if (state.node->draining.load(std::memory_order_relaxed)) return; // the reactors end, and it with them
     log(level::error, log_event::actor_failed, {{"kind", "share"}, {"pool", state.pool->id}});
     if (state.cluster)
-      caf::anon_send(state.cluster, pool_share_left{cluster_key(state), place.key.share, false});
+      caf::anon_send(state.cluster, pool_share_left{cluster_key(state.pool->name), place.key.share, false});
     else
       deliver(self, state.permits.share_lost(place.key, {}, false));
     place.key.incarnation = this_cluster().next_incarnation.fetch_add(1);
@@ -199,7 +195,8 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
     self->state.node->handover.permits.left(self->state.pool->name);
     for (const auto& place : self->state.places) {
       if (self->state.cluster)
-        caf::anon_send(self->state.cluster, pool_share_left{cluster_key(self->state), place.key.share, true});
+        caf::anon_send(self->state.cluster,
+                       pool_share_left{cluster_key(self->state.pool->name), place.key.share, true});
       caf::anon_send_exit(place.share, caf::exit_reason::user_shutdown);
     }
     self->quit(message.reason);
@@ -221,7 +218,8 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
       [self](const share_report& message) {
         self->state.stats.note(self);
         if (self->state.cluster)
-          return caf::anon_send(self->state.cluster, pool_share_report{cluster_key(self->state), message.report});
+          return caf::anon_send(self->state.cluster,
+                                pool_share_report{cluster_key(self->state.pool->name), message.report});
         for (std::size_t i = 0; i < message.servers.size(); ++i)
           self->state.travelling[message.report.carried[i]] = message.servers[i];
         const auto orders = self->state.permits.on_report(message.report);
@@ -246,7 +244,8 @@ steward_actor::behavior_type steward(steward_self self, node_context* node, pool
       [self](const reserve_wish& wish) {
         self->state.stats.note(self);
         if (!self->state.cluster) return change_reserve(self, wish);
-        caf::anon_send(self->state.cluster, pool_reserve_wish{cluster_key(self->state), wish.lacking, wish.spare});
+        caf::anon_send(self->state.cluster,
+                       pool_reserve_wish{cluster_key(self->state.pool->name), wish.lacking, wish.spare});
       },
       [self](const settings_changed&) {
         self->state.stats.note(self);

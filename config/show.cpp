@@ -14,6 +14,19 @@ std::string octal(int mode) {
   return text;
 }
 
+/// Of a section that has settings of its own; empty if the row is not one of them.
+template <class Member, class Section>
+std::string section_text(const Member& of, const Section& all) {
+  return std::visit(
+      [&](auto member) -> std::string {
+        if constexpr (std::is_same_v<decltype(member), std::monostate>)
+          return {};
+        else
+          return value_text(all.*member);
+      },
+      of);
+}
+
 } // namespace
 
 std::string global_text(const setting_row& row, const settings& all) {
@@ -34,25 +47,11 @@ std::string global_text(const setting_row& row, const settings& all) {
 }
 
 std::string admin_text(const setting_row& row, const admin_settings& all) {
-  return std::visit(
-      [&](auto member) -> std::string {
-        if constexpr (std::is_same_v<decltype(member), std::monostate>)
-          return {};
-        else
-          return value_text(all.*member);
-      },
-      row.of_admin);
+  return section_text(row.of_admin, all);
 }
 
 std::string cluster_text(const setting_row& row, const cluster_settings& all) {
-  return std::visit(
-      [&](auto member) -> std::string {
-        if constexpr (std::is_same_v<decltype(member), std::monostate>)
-          return {};
-        else
-          return value_text(all.*member);
-      },
-      row.of_cluster);
+  return section_text(row.of_cluster, all);
 }
 
 std::vector<shown_setting> show(const settings& all) {
