@@ -360,7 +360,7 @@ void loader::read_url(const toml_entry& entry, database& into, std::set<std::str
   if (!reader_.read_text(entry, text)) return;
   const auto url = parse_postgres_url(text);
   if (!url.error.empty()) {
-    problems_.error(entry.line, "url: " + url.error);
+    problems_.error(entry.line, "url: " + std::string(url.error));
     return;
   }
   const auto part = [&](const char* name, const std::string& value) {

@@ -16,15 +16,25 @@ void clear_behind(ip_address& address, int prefix) {
     address.bytes[static_cast<std::size_t>(bit / 8)] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));
 }
 
+/// What may follow the % of an IPv6 address: a name or number of an interface, without what ends an address elsewhere.
+bool names_interface(std::string_view text) {
+  constexpr std::size_t longest_name = 15; // IFNAMSIZ less its zero byte
+  return !text.empty() && text.size() <= longest_name && std::all_of(text.begin(), text.end(), [](char c) {
+    return c > ' ' && c < '\x7f' && std::string_view("%,/:[]").find(c) == std::string_view::npos;
+  });
+}
+
 } // namespace
 
 std::optional<ip_address> parse_address(std::string_view text) {
-  if (text.find('/') != std::string_view::npos) return std::nullopt; // a network, not the name of an interface
-  text = text.substr(0, text.find('%'));
+  const auto zone = text.find('%');
+  if (zone != std::string_view::npos && !names_interface(text.substr(zone + 1))) return std::nullopt;
+  text = text.substr(0, zone);
   if (text.find('\0') != std::string_view::npos) return std::nullopt; // inet_pton would stop there
   const std::string zero_terminated{text};
   ip_address out;
-  if (::inet_pton(AF_INET, zero_terminated.c_str(), out.bytes.data()) == 1) return out;
+  if (::inet_pton(AF_INET, zero_terminated.c_str(), out.bytes.data()) == 1)
+    return zone == std::string_view::npos ? std::optional(out) : std::nullopt;
   if (::inet_pton(AF_INET6, zero_terminated.c_str(), out.bytes.data()) != 1) return std::nullopt;
   out.v6 = true;
   if (std::memcmp(out.bytes.data(), mapped_prefix, sizeof mapped_prefix) != 0) return out;

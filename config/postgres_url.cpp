@@ -60,7 +60,7 @@ std::optional<host_port> split_host(std::string_view text) {
   return host_port{text.substr(1, end - 1), text.substr(std::min(end + 2, text.size()))};
 }
 
-std::string parse_hosts(std::string_view list, postgres_url& out) {
+std::string_view parse_hosts(std::string_view list, postgres_url& out) {
   while (!list.empty()) {
     const auto one = split_host(cut(list, ','));
     std::string host;
@@ -75,7 +75,7 @@ std::string parse_hosts(std::string_view list, postgres_url& out) {
   return {};
 }
 
-std::string parse_parameters(std::string_view query, postgres_url& out) {
+std::string_view parse_parameters(std::string_view query, postgres_url& out) {
   while (!query.empty()) {
     auto value = cut(query, '&');
     const auto key = cut(value, '=');
@@ -87,7 +87,7 @@ std::string parse_parameters(std::string_view query, postgres_url& out) {
   return {};
 }
 
-std::string parse_parts(std::string_view text, postgres_url& out) {
+std::string_view parse_parts(std::string_view text, postgres_url& out) {
   const auto scheme = text.find("://");
   if (scheme == std::string_view::npos ||
       (text.substr(0, scheme) != "postgres" && text.substr(0, scheme) != "postgresql"))
@@ -103,7 +103,7 @@ std::string parse_parts(std::string_view text, postgres_url& out) {
     if (!decode(name, out.user) || !decode(password, out.password)) return "the url's user or password is malformed";
   }
   if (!decode(path, out.dbname)) return "the url's database name is malformed";
-  if (auto error = parse_hosts(authority, out); !error.empty()) return error;
+  if (const auto error = parse_hosts(authority, out); !error.empty()) return error;
   return parse_parameters(query, out);
 }
 

@@ -15,10 +15,10 @@ struct postgres_url {
   std::string user;
   std::string password;
   std::vector<std::pair<std::string, std::string>> parameters; // the query part, decoded
-  std::string error;                                           // empty: success
+  std::string_view error;                                      // a literal; empty: success
 };
 
-/// Splits and decodes. The error never repeats the text, since a password may stand in it.
+/// Splits and decodes. The error shows nothing of the text, since a password may stand in it.
 postgres_url parse_postgres_url(std::string_view text);
 
 } // namespace pg_edge::config

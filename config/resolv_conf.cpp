@@ -50,9 +50,10 @@ std::optional<name_server> read_server(std::string_view text) {
     port = text.substr(colon + 1);
     if (port.empty()) return std::nullopt;
   }
-  const auto parsed = parse_address(address);
-  if (!parsed) return std::nullopt;
-  out.address = parsed->v6 ? "[" + std::string(address) + "]" : std::string(address);
+  if (!parse_address(address)) return std::nullopt;
+  // An IPv4 address mapped into IPv6 has colons as well.
+  const bool has_colons = address.find(':') != std::string_view::npos;
+  out.address = has_colons ? "[" + std::string(address) + "]" : std::string(address);
   if (port.empty()) return out;
   out.port = read_port(port);
   if (!out.port) return std::nullopt;

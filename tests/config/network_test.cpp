@@ -58,4 +58,12 @@ BOOST_AUTO_TEST_CASE(a_zero_byte_ends_no_address) {
   BOOST_TEST(!parse_network(std::string_view("f::\0/8", 6)).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_zone_is_the_name_of_an_interface_behind_an_ipv6_address) {
+  for (const auto* text : {"fe80::1%eth0", "fe80::1%2", "fe80::1%eth0.100", "::ffff:10.0.0.1%eth0"})
+    BOOST_TEST(parse_address(text).has_value(), text);
+  for (const auto* text : {"10.0.0.1%eth0", "fe80::1%", "fe80::1%a,b", "fe80::1%a/64", "fe80::1%a]b", "fe80::1%a b",
+                           "fe80::1%a%b", "fe80::1%a name of 16 .", "%eth0"})
+    BOOST_TEST(!parse_address(text).has_value(), text);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -16,6 +16,8 @@ BOOST_AUTO_TEST_CASE(one_port_makes_all_servers_a_list) {
   BOOST_TEST(name_servers_with_ports("# x:1\n  nameserver\t[127.0.0.1]:5353 # ours\r\nnameserver 10.0.0.1\n"
                                      "search example.com\nnameserver [::1]:54\nnameserver ::1\nnameserver [::2]\n") ==
              "127.0.0.1:5353,10.0.0.1:53,[::1]:54,[::1]:53,[::2]:53");
+  BOOST_TEST(name_servers_with_ports("nameserver [::1]:54\nnameserver ::ffff:10.0.0.1\nnameserver fe80::1%eth0\n") ==
+             "[::1]:54,[::ffff:10.0.0.1]:53,[fe80::1%eth0]:53");
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_address_or_no_port_is_absent) {

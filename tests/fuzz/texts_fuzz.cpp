@@ -37,7 +37,7 @@ void read_values(std::string_view text) {
   parse_integer(text);
   parse_boolean(text);
   const auto url = parse_postgres_url(text);
-  if (!url.error.empty() && text.size() > 20) must(url.error.find(text) == std::string::npos);
+  must(url.error.data() + url.error.size() <= text.data() || text.data() + text.size() <= url.error.data());
   kind_of_secret(text);
   looks_like_broken_verifier(text);
 }
