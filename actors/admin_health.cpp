@@ -20,6 +20,7 @@ struct readiness_row {
 constexpr readiness_row hindrances[] = {
     {"draining", [](const node_context& node) { return node.draining.load(std::memory_order_relaxed); }},
     {"paused", [](const node_context& node) { return node.gates.node_paused(); }},
+    {"suspended", [](const node_context& node) { return node.gates.suspended(); }},
     {"memory_limit",
      [](const node_context& node) {
        return node.memory.state.load(std::memory_order_relaxed) != cluster::memory_state::calm;

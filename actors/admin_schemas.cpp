@@ -39,7 +39,7 @@ const fields& health_fields() {
 const fields& readiness_fields() {
   static const fields all{
       {"status", "string", "\"ready\" or \"not ready\"."},
-      {"reasons", "array", "Why new clients are refused: draining, paused, memory_limit, descriptors.", false, false,
+      {"reasons", "array", "Why new clients are refused: draining, paused, suspended, memory_limit, descriptors.", false, false,
        "string"},
   };
   return all;
@@ -48,7 +48,7 @@ const fields& readiness_fields() {
 const fields& node_fields() {
   static const fields all{
       {"version", "string", "Of pg_edge."},
-      {"state", "string", "active, paused or draining."},
+      {"state", "string", "active, paused, suspended or draining."},
       {"uptime_s", "integer", "Seconds since the start."},
       {"pid", "integer", "Its process."},
       {"file", "string", "Its configuration file."},

@@ -153,15 +153,20 @@ bool client::wants_input() const {
   case client_step::authenticating:
     return login_ != nullptr && !login_->busy;
   case client_step::idle:
+    return !suspended();
   case client_step::console:
     return true;
   case client_step::active:
-    return !server_->output_blocked();
+    return !suspended() && !server_->output_blocked();
   case client_step::relayed:
     return relay_->wants_input();
   default:
     return false;
   }
+}
+
+bool client::suspended() const {
+  return share_ != nullptr && share_->suspended();
 }
 
 std::size_t client::on_bytes(protocol::bytes_view in) {

@@ -92,6 +92,8 @@ public:
   /// `doubtful`: what to say if something was under way.
   void server_lost(const std::string& why, protocol::error_code doubtful = protocol::error_code::server_lost);
   void resume_reading();
+  /// Something of its own that kept it from reading is over.
+  void read_on() { read_later(); }
   /// So much was read from the server for it.
   void note_sent(std::size_t bytes) noexcept {
     if constexpr (protocol::counting) meter_.sent += bytes;
@@ -260,6 +262,7 @@ private:
   void spawn_canceller(const caf::actor& requester, bool counted);
   bool keeps_server() const;
   bool between_transactions() const;
+  bool suspended() const;
 
   // client_handover.cpp
   void come_from_there();

@@ -39,9 +39,6 @@ constexpr std::chrono::milliseconds control_look{20};
 /// A reload may wait for certificates and lists of users on slow disks.
 constexpr std::chrono::seconds reload_patience{60};
 
-constexpr std::string_view suspend_reason = "SUSPEND is not supported: a new process takes over from this one without "
-                                            "holding connections still (pg_edge --takeover); PAUSE stops queries";
-
 /// "WAIT_CLOSE": the tag of its answer, too.
 std::string text_of(const console_command& command) {
   std::string text(command.words);
@@ -278,8 +275,6 @@ void console_state::act(const run_ptr& now, const console_match& what) {
     return set(now, what);
   case console_act::shut_down:
     return shut_down(now, what);
-  case console_act::suspend:
-    return fail(now, protocol::make_error(error_code::console_refused, {suspend_reason}));
   case console_act::none:
     break;
   default:

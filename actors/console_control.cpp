@@ -17,6 +17,9 @@ namespace {
 using protocol::error_code;
 using protocol::make_error;
 
+/// SUSPEND answers when those that suspend_timeout has cut are gone, or after that long.
+constexpr std::chrono::seconds cut_patience{2};
+
 /// KILL answers when its servers have gone, but does not wait for a Postgres that has stopped answering.
 constexpr std::chrono::seconds kill_patience{2};
 
@@ -34,6 +37,7 @@ constexpr control_row rows[] = {
     {console_act::kill, "KILL", "kill"},
     {console_act::kill_client, "KILL_CLIENT", "kill clients of"},
     {console_act::wait_close, "WAIT_CLOSE", "wait in"},
+    {console_act::suspend, "SUSPEND", "suspend"},
 };
 
 const control_row& row_of(console_act act) {
@@ -102,6 +106,10 @@ gate_answer resume_all(node_context& node, const author& by) {
   note(node, "RESUME", {}, by);
   caf::anon_send(node.tenants, control_pools{});
   return answer;
+}
+
+void end_suspension(node_context& node, std::string_view for_what) {
+  if (node.gates.suspended()) resume_all(node, {std::string(for_what), {}});
 }
 
 // -- running a command
@@ -173,6 +181,11 @@ void console_control::act_on(const command& what, const pool_scope& scope, answe
   case console_act::kill:
     gate = node_.gates.pause(scope);
     break;
+  case console_act::suspend:
+    if (shutting_down) return refuse_as(what, refuse("pooler is shutting down"), done);
+    if (node_.handover.giving()) return refuse_as(what, refuse("another process takes over"), done);
+    gate = node_.gates.suspend();
+    break;
   case console_act::resume:
     if (shutting_down && scope.everything()) return refuse_as(what, refuse("pooler is shutting down"), done);
     gate = node_.gates.resume(scope);
@@ -193,6 +206,9 @@ void console_control::act_on(const command& what, const pool_scope& scope, answe
   case console_act::pause:
     tell(control_word::look, scope);
     return begin_wait(what, scope, clock::time_point::max(), std::move(done));
+  case console_act::suspend:
+    tell(control_word::look, scope);
+    return begin_wait(what, scope, clock::now() + node_.settings()->values->suspend_timeout, std::move(done));
   case console_act::kill:
     tell(control_word::kill, scope);
     return after_shares_(
@@ -241,16 +257,29 @@ void console_control::begin_wait(const command& what, const pool_scope& scope, c
 /// `error`: how it has ended otherwise than it should.
 bool console_control::over(const wait& one, protocol::bytes& error) const {
   if (one.act == console_act::wait_close) return node_.gates.stale_servers(one.scope) == 0;
-  if (!node_.gates.paused(one.scope)) {
+  const bool suspends = one.act == console_act::suspend;
+  if (suspends ? !node_.gates.suspended() : !node_.gates.paused(one.scope)) {
     if (one.act == console_act::kill) return true; // it has killed, and RESUME came behind it
-    error = make_error(error_code::console_ended, {std::string(row_of(one.act).name) + " was ended by RESUME",
-                                                   "Its servers need not close any more"});
+    error = make_error(error_code::console_ended,
+                       {std::string(row_of(one.act).name) + " was ended by RESUME",
+                        suspends ? "Everything is read again" : "Its servers need not close any more"});
     return true;
   }
+  if (suspends) return node_.gates.at_rest() || clock::now() >= one.until + cut_patience;
   return node_.gates.servers(one.scope) == 0 || clock::now() >= one.until;
 }
 
+void console_control::cut_what_is_late() {
+  const auto late = [now = clock::now()](const wait& one) {
+    return one.act == console_act::suspend && now >= one.until;
+  };
+  if (std::none_of(waits_.begin(), waits_.end(), late)) return;
+  node_.gates.cut_unsent();
+  tell(control_word::look, {});
+}
+
 void console_control::look() {
+  cut_what_is_late();
   std::list<std::pair<answer, protocol::bytes>> told; // an answer may begin the client's next command
   for (auto place = waits_.begin(); place != waits_.end();) {
     protocol::bytes error;
@@ -275,7 +304,8 @@ void console_control::cancel(const caf::actor_addr& who) {
   if (found == waits_.end()) return;
   const wait one = std::move(*found);
   waits_.erase(found);
-  const bool ends_all = one.act == console_act::pause && one.scope.everything() &&
+  const bool holds = one.act == console_act::pause || one.act == console_act::suspend;
+  const bool ends_all = holds && one.scope.everything() &&
                         !node_.draining.load(std::memory_order_relaxed) &&
                         resume_all(node_, one.by) == gate_answer::done;
   std::string_view meaning = "What was waited for goes on";

@@ -2,7 +2,7 @@
 // console.cpp only asks and answers. What is in force stands in pool_gates; here is who may say what, whom to tell, and
 // who waits.
 //
-//   command -> scope -> refused | done | waiting --(look(): all servers gone)--> done
+//   command -> scope -> refused | done | waiting --(look(): all servers gone, or SUSPEND: nothing moves)--> done
 //                                          '--(RESUME, a cancel request)--> ended;  its client leaves: forgotten
 #pragma once
 
@@ -28,6 +28,8 @@ std::string to_string(const pool_scope& scope);
 /// PAUSE and RESUME without a name, as signals give them. Returns what the gates said.
 gate_answer pause_all(node_context& node, const author& by);
 gate_answer resume_all(node_context& node, const author& by);
+/// Ends a SUSPEND, if one holds: the node ends, or another process takes over, and what is held could not follow.
+void end_suspension(node_context& node, std::string_view for_what);
 
 class console_control {
 public:
@@ -72,6 +74,7 @@ private:
   void kill_client(const command& what, const console_view& view, answer done);
   void begin_wait(const command& what, const pool_scope& scope, clock::time_point until, answer done);
   bool over(const wait& one, protocol::bytes& error) const;
+  void cut_what_is_late();
   void tell(control_word what, const pool_scope& scope, std::uint64_t client = 0);
 
   node_context& node_;

@@ -272,9 +272,10 @@ console_rows show_config(const console_view& view) {
 
 console_rows show_state(const console_view& view) {
   const bool paused = view.gates != nullptr && view.gates->node_paused();
-  return {{cell("active"), cell(view.draining || paused ? "no" : "yes")},
+  const bool suspended = view.gates != nullptr && view.gates->suspended();
+  return {{cell("active"), cell(view.draining || paused || suspended ? "no" : "yes")},
           {cell("paused"), cell(paused ? "yes" : "no")},
-          {cell("suspended"), cell("no")},
+          {cell("suspended"), cell(suspended ? "yes" : "no")},
           {cell("draining"), cell(view.draining ? "yes" : "no")}};
 }
 

@@ -105,6 +105,7 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
   log(level::info, log_event::node_stopping,
       {{"mode", describe_mode(mode)}, {"clients", state.context->clients.load(std::memory_order_relaxed)}});
   service_manager::stopping("Stopping: " + std::string(describe_mode(mode)));
+  end_suspension(*state.context, "shutdown");
   state.context->handover.close_doors();
   for (const caf::actor& listener : *state.listeners)
     caf::anon_send(listener, close_server{"shutdown"});
@@ -157,6 +158,7 @@ void begin_handing_over(node_self self) {
   keep_doors(*state.context, true);
   service_manager::main_process(state.context->handover.other());
   audit(self, {other_process(self), "TAKEOVER"});
+  end_suspension(*state.context, "takeover");
   for (const caf::actor& listener : *state.listeners)
     caf::anon_send(listener, close_server{"another process accepts connections"});
   state.listeners->clear();

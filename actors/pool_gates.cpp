@@ -60,6 +60,7 @@ pool_gate_ptr pool_gates::gate_of(const std::string& tenant, const std::string& 
   if (!gate) {
     gate = std::make_shared<pool_gate>();
     gate->shut_ = paused_now({tenant, database});
+    gate->suspended_ = suspended_.load();
   }
   return gate;
 }
@@ -88,7 +89,7 @@ void pool_gates::update() {
 
 gate_answer pool_gates::pause(const pool_scope& scope) {
   const std::lock_guard lock(mutex_);
-  if (node_paused()) return gate_answer::already_paused;
+  if (node_paused() || suspended()) return gate_answer::already_paused;
   if (scope.everything())
     node_paused_ = true;
   else
@@ -97,10 +98,30 @@ gate_answer pool_gates::pause(const pool_scope& scope) {
   return gate_answer::done;
 }
 
+void pool_gates::set_suspension(suspension now) {
+  suspended_ = now;
+  for (const auto& [which, gate] : gates_)
+    gate->suspended_ = now;
+}
+
+gate_answer pool_gates::suspend() {
+  const std::lock_guard lock(mutex_);
+  if (node_paused() || suspended()) return gate_answer::already_paused;
+  set_suspension(suspension::held);
+  return gate_answer::done;
+}
+
+void pool_gates::cut_unsent() {
+  const std::lock_guard lock(mutex_);
+  if (suspended()) set_suspension(suspension::cutting);
+}
+
 gate_answer pool_gates::resume(const pool_scope& scope) {
   const std::lock_guard lock(mutex_);
   if (scope.everything()) {
-    if (!node_paused_.exchange(false)) return gate_answer::node_not_paused;
+    if (!node_paused() && !suspended()) return gate_answer::node_not_paused;
+    set_suspension(suspension::none);
+    node_paused_ = false;
     update();
     return gate_answer::done;
   }

@@ -1,7 +1,7 @@
 // Which databases are paused or disabled, which servers are older than the last RECONNECT, and how many servers there
 // are. It exists so that the console's word holds for pools that come into being after it and survives those that go,
 // and so that "all servers are gone" is known exactly: a server is counted before it connects and until Postgres's EOF,
-// and none is counted once its gate is shut.
+// and none is counted once its gate is shut. SUSPEND goes the same way, and is over with when no share is in motion.
 //
 //   node (PAUSE) ── tenant (PAUSE TENANT t) ── database (PAUSE d TENANT t)      shut: any of the three is paused
 #pragma once
@@ -30,11 +30,15 @@ struct pool_scope {
 
 class gate_ticket;
 
+/// SUSPEND: clients and their servers are not read. `cutting`: whatever has unsent bytes by then is closed.
+enum class suspension : std::uint8_t { none, held, cutting };
+
 /// One database of one tenant. Its pools hold it. Any thread.
 class pool_gate {
 public:
   /// Its pools hand out no servers and open none.
   bool shut() const { return shut_.load(std::memory_order_acquire); }
+  suspension suspended() const { return suspended_.load(std::memory_order_acquire); }
   /// Rises with each RESUME of it: what failed before is to be tried again.
   std::uint64_t openings() const { return openings_.load(std::memory_order_acquire); }
 
@@ -44,6 +48,7 @@ private:
   void leave(std::uint64_t generation);
 
   std::atomic<bool> shut_{false};
+  std::atomic<suspension> suspended_{suspension::none};
   std::atomic<std::uint64_t> openings_{0};
   mutable std::mutex mutex_; // of what follows
   std::uint64_t generation_ = 1;
@@ -81,13 +86,37 @@ enum class gate_answer : std::uint8_t { done, already_paused, node_not_paused, s
 
 class pool_gates {
 public:
+  /// A share, as far as SUSPEND waits for it: in motion until it says that it holds and has nothing left to send.
+  class motion {
+  public:
+    explicit motion(pool_gates& gates) : gates_(gates) { set(true); }
+    motion(const motion&) = delete;
+    motion& operator=(const motion&) = delete;
+    ~motion() { set(false); }
+    void set(bool moves) {
+      if (std::exchange(moves_, moves) == moves) return;
+      gates_.in_motion_.fetch_add(moves ? 1 : -1, std::memory_order_acq_rel);
+    }
+
+  private:
+    pool_gates& gates_;
+    bool moves_ = false;
+  };
+
   pool_gate_ptr gate_of(const std::string& tenant, const std::string& database);
   /// Counts one more server; without a ticket none may be made: the gate is shut.
   static gate_ticket admit(const pool_gate_ptr& gate);
 
   /// As in pgbouncer: refused while the whole node is paused, but a database may be paused again.
   gate_answer pause(const pool_scope& scope);
-  /// As in pgbouncer: RESUME ends what a PAUSE of the same scope began, nothing narrower or wider.
+  /// Refused while the whole node is paused or suspended.
+  gate_answer suspend();
+  /// suspend_timeout is over.
+  void cut_unsent();
+  /// Whether every share holds and has sent what it had.
+  bool at_rest() const { return in_motion_.load(std::memory_order_acquire) <= 0; }
+  /// As in pgbouncer: RESUME ends what a PAUSE of the same scope began, nothing narrower or wider; without a scope it
+  /// ends a SUSPEND, too.
   gate_answer resume(const pool_scope& scope);
   void set_disabled(const pool_scope& scope, bool disabled);
   /// All that is paused or disabled, for the process that takes over; and in it, before there is a pool.
@@ -103,6 +132,7 @@ public:
   bool knows(const pool_scope& scope) const;
   /// The whole node is.
   bool node_paused() const { return node_paused_.load(std::memory_order_acquire); }
+  bool suspended() const { return suspended_.load(std::memory_order_acquire) != suspension::none; }
   /// The database or its tenant is, whatever the node is: what SHOW DATABASES shows.
   bool database_paused(const std::string& tenant, const std::string& database) const;
   /// Servers of the scope, and those of them that are stale.
@@ -122,8 +152,11 @@ private:
   bool paused_now(const key& which) const;
   std::size_t count(const pool_scope& scope, bool stale_only) const;
   void update();
+  void set_suspension(suspension now);
 
   std::atomic<bool> node_paused_{false};
+  std::atomic<suspension> suspended_{suspension::none};
+  std::atomic<int> in_motion_{0}; // shares
   mutable std::mutex mutex_; // of what follows; taken before that of a gate
   std::map<std::string, words> tenants_;
   std::map<key, words> databases_;

@@ -140,7 +140,7 @@ void server::ask_own(std::string_view sql, server_step why) {
 // ------------------------------------------------------------------------------------------------------------
 
 bool server::wants_input() const {
-  return client_ == nullptr || !client_->output_blocked();
+  return client_ == nullptr || (!client_->output_blocked() && !share_here_->suspended());
 }
 
 std::size_t server::on_bytes(protocol::bytes_view in) {

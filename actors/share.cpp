@@ -56,6 +56,7 @@ caf::behavior share::make_behavior() {
                             address());
   gate_ = node_.gates.gate_of(pool_->name.tenant, pool_->name.database);
   openings_ = gate_->openings();
+  motion_ = std::make_unique<pool_gates::motion>(node_.gates);
   on_settings();
   share_directory::here().add(pool_->name.tenant, pool_->name.database, pool_->name.user, *this);
   return {
@@ -105,6 +106,7 @@ void share::on_exit() {
   logins_.reset();
   if (seat_) seat_->leave();
   seat_ = nullptr;
+  motion_ = nullptr;
   steward_ = nullptr;
 }
 
@@ -146,7 +148,7 @@ void share::act_once() {
   obey_gate();
   if (seat_->owes()) pay_limits();
   bool opening_refused = false;
-  const auto served = [this] { return paused_ ? 0 : static_cast<std::uint32_t>(waiters_.size()); };
+  const auto served = [this] { return paused_ || suspended_ ? 0 : static_cast<std::uint32_t>(waiters_.size()); };
   permits_.set_waiters(served());
   bool go_on = true;
   while (go_on) {
@@ -237,7 +239,7 @@ void share::grant(queue::iterator to, server& what) {
 /// A server for a client may have to wait for one of another pool, see server_limits; one for min_pool_size is not
 /// worth that. Returns whether one was opened.
 bool share::try_to_open() {
-  if (paused_ || lease_is_over() || !may_log_in()) return false;
+  if (paused_ || suspended_ || lease_is_over() || !may_log_in()) return false;
   if (slot_ == nullptr) {
     if (seat_->asked() && home().now() < ask_again_at_) return false;
     const bool for_a_client = waiters_.size() > permits_.count(server_state::opening);
@@ -354,7 +356,7 @@ void share::on_detach(const detach_client& message) {
 /// the server is there as far as anybody on this machine can know.
 server* share::hand_out_now(const client& who) {
   if (ended_ || acting_ || idle_.empty() || !waiters_.empty() || !lasting_error_.empty()) return nullptr;
-  if (paused_ || gate_->shut() || gate_->openings() != openings_ || seat_->owes() || !permits_.calm()) return nullptr;
+  if (paused_ || suspended_ || gate_->shut() || gate_->openings() != openings_ || seat_->owes() || !permits_.calm()) return nullptr;
   server* const what = settings_.of(*pool_).server_round_robin ? idle_.front() : idle_.back();
   if (what->step() != server_step::idle || !what->surely_there()) return nullptr;
   take_idle();

@@ -72,6 +72,8 @@ public:
   const pool_common_ptr& pool() const { return pool_; }
   /// An exception ends this client: nothing may wait for it any more.
   void lose(const client& who) noexcept;
+  /// SUSPEND: its clients and their servers are not to be read.
+  bool suspended() const { return suspended_; }
   /// What its clients may still read in this turn of the reactor.
   std::size_t& read_budget();
   const protocol::exchange_rules* rules_for(const config::pool_settings& limits) const;
@@ -167,6 +169,10 @@ private:
   // -- share_control.cpp
   void on_control(const control_pools& message);
   void obey_gate();
+  void obey_suspension();
+  bool has_unsent() const;
+  void cut_unsent();
+  std::vector<caf::strong_actor_ptr> present_clients() const;
   template <class Which>
   void close_idle(const std::string& why, Which which);
   void close_idle(const std::string& why) {
@@ -224,7 +230,9 @@ private:
   cluster::permit_share permits_;
   std::shared_ptr<limit_seat> seat_; // in the limits over several pools
   pool_gate_ptr gate_;
-  bool paused_ = false; // the gate was shut when last looked at
+  std::unique_ptr<pool_gates::motion> motion_; // while it lives
+  bool paused_ = false;                        // the gate was shut when last looked at
+  bool suspended_ = false;                     // likewise
   std::uint64_t openings_ = 0;
   clock::time_point ask_again_at_{};
   std::unordered_map<class server*, server_entry> servers_;

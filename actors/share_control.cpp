@@ -1,4 +1,5 @@
-// What a share does at the console's word: stands still while its gate is shut, replaces its servers, ends its clients.
+// What a share does at the console's word: stands still while its gate is shut, holds its bytes while it is suspended,
+// replaces its servers, ends its clients.
 #include "actors/client.hpp"
 #include "actors/share.hpp"
 
@@ -9,6 +10,7 @@ using cluster::server_state;
 void share::on_control(const control_pools& message) {
   switch (message.what) {
   case control_word::look: // act() does
+    if (suspended_) obey_suspension();
     break;
   case control_word::reconnect:
     replace_stale();
@@ -48,6 +50,55 @@ void share::obey_gate() {
     welcome_waiters({});
   }
   if (paused_) close_idle("its database is paused");
+  if (suspended_ != (gate_->suspended() != suspension::none)) obey_suspension();
+}
+
+// -- SUSPEND
+// ---------------------------------------------------------------------------------------------------------------
+
+/// Nothing is read from clients, nor from servers for them, and nobody is handed a server, until RESUME. Looked at by
+/// the clock meanwhile: when what was on its way is sent the share says that it stands still.
+void share::obey_suspension() {
+  const suspension now = gate_->suspended();
+  const bool was = std::exchange(suspended_, now != suspension::none);
+  if (suspended_) {
+    if (now == suspension::cutting) cut_unsent();
+    motion_->set(has_unsent());
+  } else if (was) {
+    motion_->set(true);
+    for (const auto& [what, entry] : servers_)
+      if (!entry.arriving) what->resume_reading();
+    for (list_link* link = clients_.next(); link != &clients_; link = link->next())
+      static_cast<owned_link<client>*>(link)->owner.read_on();
+  }
+}
+
+bool share::has_unsent() const {
+  for (const list_link* link = clients_.next(); link != &clients_; link = link->next())
+    if (static_cast<const owned_link<client>*>(link)->owner.unsent_bytes() > 0) return true;
+  return std::any_of(servers_.begin(), servers_.end(),
+                     [](const auto& one) { return !one.second.arriving && one.first->unsent_bytes() > 0; });
+}
+
+/// suspend_timeout: peers that have not taken their bytes by now lose their connection, as in pgbouncer.
+void share::cut_unsent() {
+  for (const caf::strong_actor_ptr& who : present_clients())
+    if (auto* one = static_cast<client*>(caf::actor_cast<caf::abstract_actor*>(who)); one->unsent_bytes() > 0)
+      one->kill();
+  std::vector<server*> stuck;
+  for (const auto& [what, entry] : servers_)
+    if (!entry.arriving && what->unsent_bytes() > 0) stuck.push_back(what);
+  for (server* what : stuck)
+    close(*what, "suspend_timeout");
+}
+
+/// They may leave while they are being told something.
+std::vector<caf::strong_actor_ptr> share::present_clients() const {
+  std::vector<caf::strong_actor_ptr> clients;
+  for (const list_link* link = clients_.next(); link != &clients_; link = link->next())
+    clients.push_back(
+        caf::actor_cast<caf::strong_actor_ptr>(&static_cast<const owned_link<client>*>(link)->owner));
+  return clients;
 }
 
 // -- RECONNECT
@@ -67,10 +118,7 @@ void share::replace_stale() {
 
 /// The clients first: each cancels what it had running. What is left on servers then is nobody's.
 void share::kill_everybody() {
-  std::vector<caf::strong_actor_ptr> clients;
-  for (list_link* link = clients_.next(); link != &clients_; link = link->next())
-    clients.push_back(caf::actor_cast<caf::strong_actor_ptr>(&static_cast<owned_link<client>*>(link)->owner));
-  for (const caf::strong_actor_ptr& who : clients)
+  for (const caf::strong_actor_ptr& who : present_clients())
     static_cast<client*>(caf::actor_cast<caf::abstract_actor*>(who))->kill();
   std::vector<server*> left;
   for (const auto& [what, entry] : servers_)
@@ -91,10 +139,7 @@ void share::kill_everybody() {
 void share::look_at_bans() {
   const auto bans = node_.settings()->bans;
   if (std::exchange(seen_bans_, bans) == bans || bans->empty()) return;
-  std::vector<caf::strong_actor_ptr> clients;
-  for (list_link* link = clients_.next(); link != &clients_; link = link->next())
-    clients.push_back(caf::actor_cast<caf::strong_actor_ptr>(&static_cast<owned_link<client>*>(link)->owner));
-  for (const caf::strong_actor_ptr& who : clients)
+  for (const caf::strong_actor_ptr& who : present_clients())
     static_cast<client*>(caf::actor_cast<caf::abstract_actor*>(who))->look_at_bans();
 }
 

@@ -44,7 +44,7 @@ std::string seconds_text(config::duration span) {
 // -------------------------------------------------------------------------------------------------------------
 
 void share::arm_tick() {
-  const bool busy = !waiters_.empty() || permits_.count(server_state::busy) > 0;
+  const bool busy = suspended_ || !waiters_.empty() || permits_.count(server_state::busy) > 0;
   tick_is_quiet_ = !busy;
   if (busy || !servers_.empty() || may_become_unused() || !cancel_queue_.empty() || permits_.missing() > 0)
     home().schedule(tick_, home().now() + (busy ? busy_tick : quiet_tick));
@@ -54,12 +54,16 @@ void share::tick() {
   const auto now = home().now();
   home().schedule(tick_, now + quiet_tick); // an exception below must not be the end of all time-outs
   tick_is_quiet_ = true;
-  check_waiters(now);
-  check_servers(now);
-  check_reserve(now);
-  check_unused(now);
-  look_for_departure();
-  give_room();
+  if (suspended_) { // nobody can help being late
+    obey_suspension();
+  } else {
+    check_waiters(now);
+    check_servers(now);
+    check_reserve(now);
+    check_unused(now);
+    look_for_departure();
+    give_room();
+  }
   act();
   home().cancel(tick_);
   arm_tick();

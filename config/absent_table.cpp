@@ -22,8 +22,6 @@ constexpr absent_row rows[] = {
     {"sbuf_loopcnt", in_global, "each connection has a fixed byte budget a turn"},
     {"service_name", in_global, "pg_edge runs in the foreground under a service manager"},
     {"so_reuseport", in_global, "one process uses all cores (see reactors)"},
-    {"suspend_timeout", in_global,
-     "there is no SUSPEND: pg_edge --takeover moves connections to another process without holding them still"},
     {"syslog", in_global, "the log goes to standard error, which the journal passes on, or to logfile"},
     {"syslog_facility", in_global, "the log goes to standard error, which the journal passes on, or to logfile"},
     {"syslog_ident", in_global, "the log goes to standard error, which the journal passes on, or to logfile"},

@@ -297,6 +297,7 @@ struct settings {
   duration query_wait_timeout = std::chrono::seconds{120};
   duration query_wait_notify = std::chrono::seconds{5};
   duration cancel_wait_timeout = std::chrono::seconds{10};
+  duration suspend_timeout = std::chrono::seconds{10};
   duration takeover_timeout = std::chrono::seconds{3600};
   duration autodb_idle_timeout = std::chrono::seconds{3600};
   duration pool_idle_timeout{0};

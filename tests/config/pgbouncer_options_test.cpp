@@ -114,7 +114,7 @@ constexpr option options[] = {
     {in_global, "client_idle_timeout", "60", "60"},
     {in_global, "idle_transaction_timeout", "60", "60"},
     {in_global, "transaction_timeout", "60", "60"},
-    {in_global, "suspend_timeout", "5", nothing},
+    {in_global, "suspend_timeout", "5", "5"},
     // -- TLS --
     {in_global, "client_tls_sslmode", "require", "require", "client_tls_cert_file = f\nclient_tls_key_file = f\n"},
     {in_global, "client_tls_key_file", "f", "/etc/pgbouncer/f", "client_tls_cert_file = f\n"},

@@ -149,6 +149,7 @@ BOOST_AUTO_TEST_CASE(defaults_are_pgbouncers) {
       {"query_wait_timeout", "120"},
       {"query_wait_notify", "5"},
       {"cancel_wait_timeout", "10"},
+      {"suspend_timeout", "10"},
       {"autodb_idle_timeout", "3600"},
       {"auth_type", "md5"},
       {"scram_iterations", "4096"},
