@@ -157,7 +157,7 @@ private:
   std::atomic<bool> node_paused_{false};
   std::atomic<suspension> suspended_{suspension::none};
   std::atomic<int> in_motion_{0}; // shares
-  mutable std::mutex mutex_; // of what follows; taken before that of a gate
+  mutable std::mutex mutex_;      // of what follows; taken before that of a gate
   std::map<std::string, words> tenants_;
   std::map<key, words> databases_;
   std::map<key, pool_gate_ptr> gates_; // those in use, and some that were

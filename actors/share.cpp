@@ -356,7 +356,8 @@ void share::on_detach(const detach_client& message) {
 /// the server is there as far as anybody on this machine can know.
 server* share::hand_out_now(const client& who) {
   if (ended_ || acting_ || idle_.empty() || !waiters_.empty() || !lasting_error_.empty()) return nullptr;
-  if (paused_ || suspended_ || gate_->shut() || gate_->openings() != openings_ || seat_->owes() || !permits_.calm()) return nullptr;
+  if (paused_ || suspended_ || gate_->shut() || gate_->openings() != openings_ || seat_->owes() || !permits_.calm())
+    return nullptr;
   server* const what = settings_.of(*pool_).server_round_robin ? idle_.front() : idle_.back();
   if (what->step() != server_step::idle || !what->surely_there()) return nullptr;
   take_idle();

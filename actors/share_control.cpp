@@ -96,8 +96,7 @@ void share::cut_unsent() {
 std::vector<caf::strong_actor_ptr> share::present_clients() const {
   std::vector<caf::strong_actor_ptr> clients;
   for (const list_link* link = clients_.next(); link != &clients_; link = link->next())
-    clients.push_back(
-        caf::actor_cast<caf::strong_actor_ptr>(&static_cast<const owned_link<client>*>(link)->owner));
+    clients.push_back(caf::actor_cast<caf::strong_actor_ptr>(&static_cast<const owned_link<client>*>(link)->owner));
   return clients;
 }
 

@@ -363,7 +363,8 @@ parameter_values_ptr log_in(bytes_view& in) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
-  // Only server_words() may write a mark. No message of a server has the type 'f', and as a step it means the same as 'F'.
+  // Only server_words() may write a mark. No message of a server has the type 'f', and as a step it means the same as
+  // 'F'.
   bytes input(reinterpret_cast<const char*>(data) + 1, size - 1);
   std::replace(input.begin(), input.end(), 'f', 'F');
   bytes_view in = input;

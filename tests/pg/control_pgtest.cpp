@@ -251,7 +251,8 @@ BOOST_FIXTURE_TEST_CASE(B145_a_second_word_is_an_error_not_a_hang, one_node) {
   console.prepare("again", "RESUME");
   BOOST_TEST(console.exec_prepared("again").tag() == "RESUME");
   pq looker(node.conninfo("replication_user", "pgbouncer"));
-  for (const char* command : {"PAUSE", "RESUME", "KILL", "RECONNECT", "KILL_CLIENT 1", "DISABLE app", "WAIT_CLOSE", "SUSPEND"})
+  for (const char* command :
+       {"PAUSE", "RESUME", "KILL", "RECONNECT", "KILL_CLIENT 1", "DISABLE app", "WAIT_CLOSE", "SUSPEND"})
     BOOST_TEST(looker.try_exec(command).sqlstate() == "42501", command);
 }
 
