@@ -39,8 +39,8 @@ const fields& health_fields() {
 const fields& readiness_fields() {
   static const fields all{
       {"status", "string", "\"ready\" or \"not ready\"."},
-      {"reasons", "array", "Why new clients are refused: draining, paused, suspended, memory_limit, descriptors.", false, false,
-       "string"},
+      {"reasons", "array", "Why new clients are refused: draining, paused, suspended, memory_limit, descriptors.",
+       false, false, "string"},
   };
   return all;
 }

@@ -330,10 +330,7 @@ void get_node(const admin_call_ptr& call) {
     const node_context& node = call->node();
     json body{{"version", PG_EDGE_VERSION}};
     const bool paused = node.gates.node_paused();
-    body["state"] = view.draining             ? "draining"
-                    : paused                  ? "paused"
-                    : node.gates.suspended() ? "suspended"
-                                              : "active";
+    body["state"] = view.draining ? "draining" : paused ? "paused" : node.gates.suspended() ? "suspended" : "active";
     body["uptime_s"] = std::chrono::duration_cast<std::chrono::seconds>(view.now - node.started).count();
     body["pid"] = static_cast<std::int64_t>(::getpid());
     body["file"] = view.settings->file;

@@ -305,8 +305,7 @@ void console_control::cancel(const caf::actor_addr& who) {
   const wait one = std::move(*found);
   waits_.erase(found);
   const bool holds = one.act == console_act::pause || one.act == console_act::suspend;
-  const bool ends_all = holds && one.scope.everything() &&
-                        !node_.draining.load(std::memory_order_relaxed) &&
+  const bool ends_all = holds && one.scope.everything() && !node_.draining.load(std::memory_order_relaxed) &&
                         resume_all(node_, one.by) == gate_answer::done;
   std::string_view meaning = "What was waited for goes on";
   if (one.act == console_act::pause) meaning = "The pause stays in force until RESUME";
