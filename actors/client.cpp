@@ -5,6 +5,7 @@
 #include "actors/lingering.hpp"
 #include "actors/log.hpp"
 #include "actors/meter.hpp"
+#include "actors/relay.hpp"
 #include "actors/share.hpp"
 
 namespace pg_edge::actors {
@@ -98,6 +99,7 @@ caf::behavior client::make_behavior() {
       },
       [this](const carried_ready&) { take_carried(); },
       [this](const carried_signal& message) { take_signal(message); },
+      [this](const places_changed&) { look_at_place(); },
       [this](const shed_client& message) { shed(message.limit); },
       [this](const pam_answer& message) { take_pam_answer(message); },
       [this](const console_reply& message) { take_console_reply(message); },

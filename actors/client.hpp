@@ -221,6 +221,7 @@ private:
   bool cancel_elsewhere(const protocol::cancel_request& request);
   bool lives_elsewhere(const config::route& way);
   void open_relay();
+  void look_at_place();
   void relay_again();
   std::size_t read_for_node(protocol::bytes_view in);
   void send_to_node(protocol::bytes_view what);

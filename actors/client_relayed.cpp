@@ -59,6 +59,7 @@ void client::open_relay() {
   set_step(client_step::relayed);
   state.step = relay_step::opening;
   state.to_move = false;
+  state.misplaced = false;
   state.kept.clear();
   state.greeted = nullptr;
   const node_number there = node_.places.of(state.pool);
@@ -162,7 +163,8 @@ void client::take_from_node(protocol::bytes_view in) {
   meter_.sent += in.size();
   last_active_ = home().now();
   write(in);
-  if ((!state.to_move && !end_at_transaction_end_) || !state.watch.idle()) return;
+  const bool goes = state.to_move || end_at_transaction_end_ || (state.misplaced && state.watch.can_move());
+  if (!goes || !state.watch.idle()) return;
   if (end_at_transaction_end_) return fail(end_error_, "ended by the node");
   park_relay();
 }
@@ -204,6 +206,14 @@ void client::park_relay() {
   state.request.again = true;
   use_input();
   read_later();
+}
+
+/// Its pool may live elsewhere by now. It goes there between two transactions; a session that cannot move stays.
+void client::look_at_place() {
+  if (step_ != client_step::relayed || relay_->step != relay_step::open) return;
+  const node_number there = node_.places.of(relay_->pool);
+  relay_->misplaced = (there != 0 ? there : node_.links.self()->node) != relay_->node;
+  if (relay_->misplaced && relay_->watch.idle() && relay_->watch.can_move()) park_relay();
 }
 
 /// This node is going away: the node that the client is connected to takes it elsewhere once it is idle, as only that

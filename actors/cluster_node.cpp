@@ -2,12 +2,12 @@
 
 #include "actors/cluster_link.hpp"
 #include "actors/cluster_log.hpp"
+#include "actors/cluster_places.hpp"
 #include "actors/cluster_store.hpp"
 #include "actors/etcd_store.hpp"
 #include "actors/random.hpp"
 #include "cluster/store_keys.hpp"
 #include "config/network.hpp"
-#include "config/resolve.hpp"
 
 #include <caf/io/all.hpp>
 #include <caf/openssl/all.hpp>
@@ -83,7 +83,7 @@ struct cluster_state {
 
   explicit cluster_state(self_pointer owner) : self(owner) {}
 
-  void start(node_context* context, config::cluster_settings own);
+  void start(node_context* context, config::cluster_settings own, cluster::peer_number number);
   caf::behavior behaviour();
 
   // -- the others
@@ -122,7 +122,8 @@ struct cluster_state {
   node_context* node = nullptr;
   config::cluster_settings settings;
   std::optional<node_core> core;
-  std::map<std::string, peer> peers; // by address, without this node's own
+  std::optional<cluster_places> places; // if this node has links
+  std::map<std::string, peer> peers;    // by address, without this node's own
   std::map<std::pair<pool_key, cluster::share_id>, std::pair<caf::actor, cluster::share_key>> shares; // of this node
   std::shared_ptr<const config::settings> seen_settings;
   std::map<cluster::node_id, known_roster> rosters;  // of present and departed lives
@@ -142,7 +143,7 @@ struct cluster_state {
 
 // -- start -----------------------------------------------------------------------------------------------------------
 
-void cluster_state::start(node_context* context, config::cluster_settings own) {
+void cluster_state::start(node_context* context, config::cluster_settings own, cluster::peer_number number) {
   node = context;
   settings = std::move(own);
   store = std::make_unique<etcd_store>(etcd_access_of(settings));
@@ -158,16 +159,9 @@ void cluster_state::start(node_context* context, config::cluster_settings own) {
       cluster::membership_settings{cluster::store_root(settings.name), settings.node, settings.address(),
                                    std::chrono::duration_cast<std::chrono::milliseconds>(settings.failure_timeout),
                                    settings.budget == config::cluster_budget::strict ? cluster::budget_rule::strict
-                                                                                     : cluster::budget_rule::available},
-      now_ms(), seed, [context](const pool_key& pool) -> std::optional<cluster::pool_size> {
-        const auto values = context->settings()->values;
-        const auto route = config::find_route(*values, pool.tenant, pool.database, pool.user);
-        if (!route) return std::nullopt;
-        const auto resolved =
-            config::resolve_pool(*values, *route->tenant, *route->database, pool.database, pool.user, route->user);
-        return cluster::pool_size{static_cast<std::uint32_t>(std::max(resolved.pool_size, 0)),
-                                  static_cast<std::uint32_t>(std::max(resolved.reserve_pool_size, 0))};
-      });
+                                                                                     : cluster::budget_rule::available,
+                                   number != 0 ? settings.link_listen : std::string(), number},
+      now_ms(), seed, [context](const pool_key& pool) { return size_of_pool(*context, pool); });
   self->set_down_handler([this](caf::down_msg& message) { down(message); });
 }
 
@@ -176,8 +170,10 @@ caf::behavior cluster_state::behaviour() {
   return {
       [this](tick_atom) {
         core->tick(now_ms());
-        if (const auto values = node->settings()->values; std::exchange(seen_settings, values) != values)
+        if (const auto values = node->settings()->values; std::exchange(seen_settings, values) != values) {
           core->settings_changed(now_ms());
+          if (places) places->settings_changed();
+        }
         act();
         look_after_peers();
         search_for_lost();
@@ -222,6 +218,11 @@ caf::behavior cluster_state::behaviour() {
       [this](const backend_noted& what) { note_backend(what); },
       [this](const backends_searched& result) {
         searched(result);
+        act();
+      },
+      [this](const links_opened&) {
+        places.emplace(*node, settings.node);
+        core->link_is_open();
         act();
       },
       [this](const list_nodes&) { return list(); },
@@ -416,6 +417,7 @@ void cluster_state::act() {
     if (const auto share = shares.find({one.pool, one.order.to.share}); share != shares.end())
       caf::anon_send(share->second.first, share_order{one.order, {}});
   look_at_view();
+  if (places) places->look(core->members());
 }
 
 void cluster_state::deliver(const node_core::outgoing& word) {
@@ -642,8 +644,8 @@ node_list cluster_state::list() const {
 }
 
 caf::behavior cluster_node(caf::stateful_actor<cluster_state>* self, node_context* node,
-                           const config::cluster_settings& settings) {
-  self->state.start(node, settings);
+                           const config::cluster_settings& settings, cluster::peer_number number) {
+  self->state.start(node, settings, number);
   return self->state.behaviour();
 }
 
@@ -667,9 +669,9 @@ cluster_link& this_cluster() {
 }
 
 caf::actor spawn_cluster_node(caf::actor_system& system, node_context& node, const config::cluster_settings& settings,
-                              std::string& error) {
+                              cluster::peer_number number, std::string& error) {
   const auto here = config::parse_endpoint(settings.listen);
-  const caf::actor made = system.spawn<caf::detached>(cluster_node, &node, settings);
+  const caf::actor made = system.spawn<caf::detached>(cluster_node, &node, settings, number);
   // A detached actor begins on its own thread: its first answer says that it has.
   caf::scoped_actor wait{system};
   wait->request(made, std::chrono::seconds(10), list_nodes{})

@@ -10,6 +10,7 @@
 
 #include "actors/cluster_words.hpp"
 #include "actors/node_context.hpp"
+#include "cluster/peer_record.hpp"
 
 #include <caf/all.hpp>
 
@@ -20,9 +21,10 @@ namespace pg_edge::actors {
 /// What CAF has to know before the actor system is made.
 void configure_cluster(caf::actor_system_config& config, const config::cluster_settings& settings);
 
-/// Starts it, and listens for other nodes. Null, and `error` set: nothing runs.
+/// Starts it, and listens for other nodes. Null, and `error` set: nothing runs. `number` is that of this node on links;
+/// if it has any, it joins when it is told that they are open.
 caf::actor spawn_cluster_node(caf::actor_system& system, node_context& node, const config::cluster_settings& settings,
-                              std::string& error);
+                              cluster::peer_number number, std::string& error);
 
 /// On a thread of its own: whether somebody accepts connections there; the caller is told address_probed.
 void probe_address(caf::event_based_actor* self, const std::string& address);

@@ -74,6 +74,9 @@ struct store_told {
   cluster::store_event event;
 };
 
+/// From the node: other nodes can open links to this one from now on, and its reactors can be told things.
+struct links_opened {};
+
 struct list_nodes {};
 struct node_row {
   std::uint32_t id = 0;
@@ -118,6 +121,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::backend_noted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::void_permits)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::store_answered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::store_told)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::links_opened)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::list_nodes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::node_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::leave_cluster)

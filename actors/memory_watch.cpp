@@ -66,7 +66,8 @@ public:
   caf::behavior make_behavior() override {
     return {[this](const survey_memory&) { return survey(); },
             [this](const list_residents& what) { return residents(static_cast<actor_kind>(what.kind)); },
-            [this](const end_relayed_clients& word) { end_relayed(word.own); }};
+            [this](const end_relayed_clients& word) { end_relayed(word.own); },
+            [this](const places_changed&) { places_have_changed(); }};
   }
 
 private:
@@ -90,6 +91,13 @@ private:
       const auto& who = static_cast<const client&>(one);
       if (who.comes_by_link() || (own && who.step() == client_step::relayed))
         caf::anon_send(caf::actor_cast<caf::actor>(&one), word);
+    });
+  }
+
+  void places_have_changed() {
+    home().each_resident([&](pinned_actor& one) {
+      if (one.kind() != actor_kind::client || static_cast<const client&>(one).step() != client_step::relayed) return;
+      caf::anon_send(caf::actor_cast<caf::actor>(&one), places_changed{});
     });
   }
 

@@ -22,7 +22,9 @@
 #include "protocol/errors.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <future>
 #include <limits>
 #include <sys/resource.h>
 #include <thread>
@@ -463,7 +465,7 @@ bool node::start(std::vector<std::string>& errors) {
   const unsigned count = values->reactors > 0 ? static_cast<unsigned>(values->reactors) : cores;
   for (unsigned i = 0; i < count; ++i)
     context_.reactors.push_back(std::make_unique<reactor>(*system_, i));
-  if (in_cluster && !(this_cluster().node = spawn_cluster_node(*system_, context_, values->cluster, error))) {
+  if (in_cluster && !(this_cluster().node = spawn_cluster_node(*system_, context_, values->cluster, number_, error))) {
     errors.push_back(error);
     sockets_.clear();
     return false;
@@ -484,6 +486,8 @@ bool node::start(std::vector<std::string>& errors) {
   const auto own_interval = service_manager::watchdog_interval();
   const auto interval = own_interval.count() > 0 ? own_interval : context_.handover.inherited_watchdog();
   context_.handover.start(std::move(sockets_), interval);
+  look_at_links();
+  if (in_cluster) await_membership();
   open_doors(context_, listeners_);
   if (values->admin.served) admin_ = std::make_unique<admin_http>(*system_, context_);
   warm_pools(context_.tenants, *values);
@@ -497,6 +501,18 @@ bool node::serve_other_nodes(link_identity self, const std::string& address, int
   const auto made = actors::serve_other_nodes(context_, std::move(self), address, port, error);
   listeners_.insert(listeners_.end(), made.begin(), made.end());
   return !made.empty();
+}
+
+/// A client that comes before this node knows where pools live would be served here for good. Not waited for longer
+/// than a dead life of this node may stand in the way: a cluster in trouble is a matter of waiting clients, not of
+/// closed doors.
+void node::await_membership() const {
+  constexpr std::chrono::milliseconds look{10}, longest{5000};
+  const auto failure_timeout =
+      std::chrono::duration_cast<std::chrono::milliseconds>(context_.settings()->values->cluster.failure_timeout);
+  const auto limit = std::chrono::steady_clock::now() + std::min(longest, failure_timeout * 2);
+  while (!this_cluster().may_open_servers() && std::chrono::steady_clock::now() < limit)
+    std::this_thread::sleep_for(look);
 }
 
 void node::reload() {
@@ -557,6 +573,10 @@ bool node::open_links(std::string& error) {
   const cluster::peer_record own{one.node, *at, self.incarnation};
   link_doors_ = actors::serve_other_nodes(context_, std::move(self), at->host, at->port, error);
   if (link_doors_.empty()) return false;
+  if (this_cluster().node) { // the members' records say it
+    caf::anon_send(this_cluster().node, links_opened{});
+    return true;
+  }
   peers_.reset(); // of a time before a takeover that failed
   peers_ = std::make_unique<peer_registry>(context_.links, open_store(*context_.settings()->values),
                                            store_root_of(*context_.settings()->values), number_, own);
@@ -579,6 +599,22 @@ void node::shut_down(shutdown_mode mode) {
                                   : mode == shutdown_mode::wait_for_servers ? "SIGINT"
                                                                             : "SIGQUIT";
   caf::anon_send(context_.node, actors::shut_down{mode, {"signal " + std::string(signal), {}}});
+}
+
+/// CAF's network layer does not always let go of an actor whose connection to another node was just being made, and
+/// its system waits for that actor for ever. Nothing is left to be done by then, so the process ends all the same.
+void node::end_system_in_time() {
+  constexpr std::chrono::seconds limit{5};
+  std::promise<void> ended;
+  std::thread ending([this, &ended] {
+    system_.reset();
+    ended.set_value();
+  });
+  if (ended.get_future().wait_for(limit) == std::future_status::timeout) {
+    etcd_.reset();
+    std::_Exit(EXIT_SUCCESS);
+  }
+  ending.join();
 }
 
 void node::stop() {
@@ -623,7 +659,10 @@ void node::stop() {
   context_.memory_watch = nullptr;
   context_.surveyors.clear();
   log(level::info, log_event::node_stopped);
-  if (!std::exchange(this_cluster().node, nullptr)) system_config_.set("middleman.attach-utility-actors", true);
+  if (std::exchange(this_cluster().node, nullptr))
+    end_system_in_time();
+  else
+    system_config_.set("middleman.attach-utility-actors", true);
   system_.reset();
   context_.reactors.clear();
   etcd_.reset(); // behind the store's last words

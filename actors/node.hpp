@@ -51,6 +51,8 @@ private:
   bool open_listeners(const config::settings& settings, std::vector<std::string>& errors);
   bool take_passed(const std::string& door);
   void look_at_links();
+  void await_membership() const;
+  void end_system_in_time();
   bool open_links(std::string& error);
   void open_door(const config::listener& door, int backlog, std::vector<std::string>& errors);
 

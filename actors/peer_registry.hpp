@@ -1,4 +1,5 @@
-// Where the other nodes of a cluster are to be found, by the store: this node writes its own place under a lease and
+// Where the other nodes of a cluster are to be found that only share its store, without `listen`: with it the members'
+// records say so (cluster/membership, actors/cluster_places). This node writes its own place under a lease and
 // reads those of the others, a step a second, on a thread of its own, and tells node_links.
 //
 //   nothing <──(the lease has ended)── granted ──(written)──> known; kept alive and read again each second

@@ -22,6 +22,10 @@ struct end_relayed_clients {
   bool own = false;
 };
 
+/// To the surveyor of each reactor: pools may live elsewhere now, so clients that are relayed look where theirs does.
+struct places_changed {};
+
 } // namespace pg_edge::actors
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::places_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::end_relayed_clients)

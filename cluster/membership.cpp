@@ -11,7 +11,7 @@ namespace pg_edge::cluster {
 namespace {
 
 constexpr node_time endless{std::numeric_limits<std::int64_t>::max()};
-constexpr std::string_view folder = "cluster", nodes_folder = "cluster/nodes";
+constexpr std::string_view folder = "cluster", nodes_folder = "cluster/nodes", leaving_folder = "cluster/leaving";
 /// etcd grants no lease shorter than its elections last.
 constexpr std::chrono::seconds least_time_to_live{2};
 
@@ -71,6 +71,10 @@ std::string membership::own_key() const {
   return store_key(settings_.root, nodes_folder, {settings_.name});
 }
 
+std::string membership::leaving_key() const {
+  return store_key(settings_.root, leaving_folder, {settings_.name});
+}
+
 template <class What>
 std::uint64_t membership::ask(What what) {
   store_question& made = questions_.emplace_back();
@@ -113,13 +117,20 @@ void membership::on_answer(node_time now, std::uint64_t question, const store_an
     return on_listed(now, asked, answer);
   case purpose::change:
     return on_changed(now, asked, answer);
+  case purpose::mark:
+    if (answer.ok()) marked_lease_ = asked.lease;
+    return;
+  case purpose::leave:
+    return on_left(now, answer);
   }
 }
 
 void membership::tick(node_time now) {
   look_at_lease(now);
   if (phase_ == phase::left) return;
-  if (phase_ == phase::leasing && now >= retry_at_ && !asking(purpose::grant, now))
+  const bool ready = settings_.link.empty() || link_open_;
+  if (!ready) problem_ = "the address of its links, " + settings_.link + ", is not open yet";
+  if (phase_ == phase::leasing && ready && now >= retry_at_ && !asking(purpose::grant, now))
     ask(now, purpose::grant, ask_grant{time_to_live()});
   if (phase_ == phase::registering && now >= retry_at_ && !asking(purpose::create, now)) create(now);
   if (lease_ != 0 && now >= keep_alive_at_) {
@@ -127,7 +138,11 @@ void membership::tick(node_time now) {
     keep_alive_at_ = now + time_to_live() / 8;
     ask(now, purpose::keep_alive, ask_keep_alive{lease_});
   }
+  if (leaves_soon_ && phase_ == phase::registered && marked_lease_ != lease_ && !asking(purpose::mark, now))
+    ask(now, purpose::mark, ask_commit{{store_write{leaving_key(), "", std::nullopt, lease_, false}}});
   if (now >= list_at_ && !asking(purpose::list, now)) ask(now, purpose::list, ask_list{settings_.root + "cluster/"});
+  if (phase_ == phase::leaving && now >= retry_at_ && !asking(purpose::leave, now) && !asking(purpose::list, now))
+    ask_to_leave(now);
   look_at_view(now);
 }
 
@@ -163,7 +178,7 @@ void membership::on_kept_alive(node_time now, const open_question& asked, const 
 }
 
 void membership::create(node_time now) {
-  const node_record record{settings_.address, message_version};
+  const node_record record{settings_.address, message_version, settings_.link, settings_.link_number};
   ask(now, purpose::create, ask_commit{{store_write{own_key(), encode(record), expected_, lease_, false}}});
 }
 
@@ -200,6 +215,7 @@ void membership::look_at_lease(node_time now) {
 }
 
 void membership::end_life(node_time now, std::string why) {
+  if (phase_ == phase::leaving) return surrender(now);
   if (lease_ != 0) {
     old_leases_.insert(lease_);
     ask(ask_revoke{lease_}); // if it is heard, the others need not wait
@@ -221,6 +237,47 @@ void membership::surrender(node_time) {
   was_member_ = false;
 }
 
+void membership::announce_leaving(node_time now) {
+  leaves_soon_ = true;
+  tick(now);
+}
+
+void membership::leave(node_time now) {
+  if (self() == nullptr) return surrender(now);
+  phase_ = phase::leaving;
+  was_member_ = false;
+  retry_at_ = now;
+  ask_to_leave(now);
+}
+
+void membership::ask_to_leave(node_time now) {
+  if (!has_member(view_, settings_.name, incarnation_)) return surrender(now); // it has been given up meanwhile
+  ask(now, purpose::leave,
+      ask_commit{{store_write{view_key(), encode(view_record{view_without_self()}), view_revision_, 0, false},
+                  store_write{own_key(), std::nullopt, incarnation_, 0, false}}});
+}
+
+void membership::on_left(node_time now, const store_answer& answer) {
+  if (phase_ != phase::leaving) return;
+  if (answer.outcome != store_outcome::conflict) return surrender(now); // it is done, or cannot be said to be
+  list_at_ = now;                                                       // somebody else has changed the view: once more
+  retry_at_ = now + settings_.failure_timeout / 40;
+}
+
+/// Nothing that it held is to be looked for.
+view membership::view_without_self() const {
+  view next = next_view();
+  if (const member* own = find_member(next, settings_.name)) {
+    const departed_member kept{own->id, own->name, left_clean};
+    std::erase(next.members, *own);
+    std::erase(next.departed, kept);
+    next.departed.push_back(kept);
+  }
+  if (next.departed.size() > max_departed) next.departed.erase(next.departed.begin());
+  next.epoch = view_.epoch + 1;
+  return next;
+}
+
 // -- the store as this node knows it ---------------------------------------------------------------------------------
 
 void membership::on_listed(node_time now, const open_question& asked, const store_answer& answer) {
@@ -240,6 +297,8 @@ void membership::on_listed(node_time now, const open_question& asked, const stor
     watch_ = 0;
   }
   nodes_.clear();
+  leaving_nodes_.clear();
+  ++changes_;
   snapshot_ = answer.revision;
   for (const store_entry& one : answer.entries)
     take_entry(one.key, one.value, one.revision);
@@ -266,6 +325,7 @@ void membership::on_event(node_time now, std::uint64_t watch, const store_event&
 }
 
 void membership::take_entry(const std::string& key, const std::optional<std::string>& value, store_revision revision) {
+  ++changes_;
   if (key == view_key()) {
     if (revision <= view_revision_) return; // its own change has told it that already
     const auto record = value ? decode_record<view_record>(*value) : std::nullopt;
@@ -276,6 +336,13 @@ void membership::take_entry(const std::string& key, const std::optional<std::str
     }
     view_ = record->now;
     view_revision_ = revision;
+    return;
+  }
+  if (const auto leaving = names_of_key(settings_.root, leaving_folder, key); leaving && leaving->size() == 1) {
+    if (value)
+      leaving_nodes_.insert(leaving->front());
+    else
+      leaving_nodes_.erase(leaving->front());
     return;
   }
   const auto names = names_of_key(settings_.root, nodes_folder, key);
@@ -333,6 +400,7 @@ void membership::on_changed(node_time now, const open_question& asked, const sto
   if (answer.ok() && answer.revision > view_revision_) {
     view_ = asked.next;
     view_revision_ = answer.revision;
+    ++changes_;
   } else if (!answer.ok()) { // somebody was faster, or the outcome is unknown: look again before the next try
     list_at_ = now;
     change_at_ = now + settings_.failure_timeout / 10 +

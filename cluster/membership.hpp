@@ -6,6 +6,7 @@
 //                       it is the life's incarnation, so incarnations are the store's, and grow.
 //   cluster/view        the view: a view_record, without a lease. Any registered node that finds it to differ from the
 //                       registered nodes changes it by compare-and-set: one view an epoch, whoever was first.
+//   cluster/leaving/NAME  a node that is about to leave, under its lease: nothing more is placed on it.
 //
 //   lease   Kept alive all the time. It counts from the moment the keep-alive that was answered had been SENT, and for
 //           lease_length() only, which is shorter than what the store counts by the margin that clocks may differ in.
@@ -14,6 +15,8 @@
 //   leasing --(granted)--> registering --(created)--> registered --(a view has this life)--> member
 //      ^                       |                          |                                    |
 //      '------(lease over by our own clock | the store says it is gone | our key or we in the view are gone)
+//
+//   registered --(leave(): nothing of it is left in Postgres)--> leaving --(the view is changed, or cannot be)--> left
 //
 // A member whose life ends so is fenced: take_fenced() tells the owner to let go of what it held. Nothing is waited for
 // from the store in that: a node that cannot reach it fences itself in time.
@@ -45,11 +48,13 @@ struct membership_settings {
   std::string name, address;
   std::chrono::milliseconds failure_timeout{2000};
   budget_rule budget = budget_rule::strict;
+  std::string link{}; // where its links are; if it has any, it registers when they are open: link_is_open()
+  std::uint32_t link_number = 0;
 };
 
 class membership {
 public:
-  enum class phase : std::uint8_t { leasing, registering, registered, left };
+  enum class phase : std::uint8_t { leasing, registering, registered, leaving, left };
   /// A node that is registered in the store: what stands under cluster/nodes.
   struct registered_node {
     std::uint64_t incarnation = 0;
@@ -64,7 +69,14 @@ public:
   void on_event(node_time now, std::uint64_t watch, const store_event& event);
   /// Before anything else is believed: a process that was stopped may find that its lease is over.
   void look_at_lease(node_time now);
-  /// This life ends by its own will: its lease is over with this call.
+  /// Others may open links from now on.
+  void link_is_open() { link_open_ = true; }
+  /// Let the others know that this node is about to leave.
+  void announce_leaving(node_time now);
+  /// This life ends by its own will, and Postgres has no backend of it any more: its lease is over with this call, and
+  /// nobody need look for what it held. state() is `left` when that has been told, or cannot be.
+  void leave(node_time now);
+  /// This life ends by its own will: its lease is over with this call. What it held is looked for.
   void surrender(node_time now);
 
   [[nodiscard]] std::vector<store_question> take_questions();
@@ -82,6 +94,10 @@ public:
   /// The same without regard to the budget rule: until then no other node can have been given what is this one's.
   [[nodiscard]] node_time granted_until() const;
   [[nodiscard]] const std::map<std::string, registered_node>& registered() const { return nodes_; }
+  /// It has said that it is about to leave.
+  [[nodiscard]] bool is_leaving(const std::string& name) const { return leaving_nodes_.contains(name); }
+  /// Grows whenever the view or what stands in the store of any node has changed.
+  [[nodiscard]] std::uint64_t changes() const { return changes_; }
   /// What keeps this node from being a member, for people; empty: nothing.
   [[nodiscard]] const std::string& problem() const { return problem_; }
   [[nodiscard]] const membership_settings& settings() const { return settings_; }
@@ -92,7 +108,7 @@ public:
   [[nodiscard]] std::chrono::milliseconds tick_period() const { return settings_.failure_timeout / 40; }
 
 private:
-  enum class purpose : std::uint8_t { grant, keep_alive, create, list, change };
+  enum class purpose : std::uint8_t { grant, keep_alive, create, list, change, mark, leave };
   struct open_question {
     purpose why = purpose::list;
     node_time sent{0};
@@ -108,6 +124,7 @@ private:
   [[nodiscard]] bool asking(purpose why, node_time now) const;
   [[nodiscard]] std::string view_key() const;
   [[nodiscard]] std::string own_key() const;
+  [[nodiscard]] std::string leaving_key() const;
 
   void on_granted(node_time now, const open_question& asked, const store_answer& answer);
   void on_kept_alive(node_time now, const open_question& asked, const store_answer& answer);
@@ -120,6 +137,9 @@ private:
   void change(node_time now);
   void on_changed(node_time now, const open_question& asked, const store_answer& answer);
   [[nodiscard]] view next_view() const;
+  [[nodiscard]] view view_without_self() const;
+  void ask_to_leave(node_time now);
+  void on_left(node_time now, const store_answer& answer);
   [[nodiscard]] std::size_t rank() const;
   void end_life(node_time now, std::string why);
   void retry(node_time now);
@@ -141,12 +161,17 @@ private:
   std::uint64_t incarnation_ = 0;
   bool was_member_ = false; // this life has been in a view
   bool fenced_ = false;
+  bool link_open_ = false;
+  bool leaves_soon_ = false;
+  store_lease marked_lease_ = 0; // the life that the others know to be about to leave
   node_time keep_alive_at_{0}, retry_at_{0};
   std::chrono::milliseconds pause_{0};
 
   // -- the store as this node knows it: what was listed at one revision, and every change since. Our own change of the
   // view may be known before those; the view's nodes are never behind the view that somebody else has made.
   std::map<std::string, registered_node> nodes_;
+  std::set<std::string> leaving_nodes_;
+  std::uint64_t changes_ = 0;
   view view_;
   store_revision view_revision_ = 0;
   bool view_readable_ = true;

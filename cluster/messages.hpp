@@ -178,17 +178,30 @@ struct cancel_forward {
   }
 };
 
+/// To a node: somebody wants it to drain and stop. It has told so the node that he asked.
+struct node_drain {
+  static constexpr std::uint16_t number = 32;
+  std::string by;
+  template <class F, class T>
+  static void fields(F& f, T& x) {
+    f(x.by);
+  }
+};
+
 // -- kept in the store: see cluster/membership.hpp -------------------------------------------------------------------
 
 /// A life of a node that is registered.
 struct node_record {
   static constexpr std::uint16_t number = 40;
   std::string address;
-  std::uint32_t version = 0; // message_version of its release
+  std::uint32_t version = 0;     // message_version of its release
+  std::string link;              // host:port of its links; empty: it has none
+  std::uint32_t link_number = 0; // of it on links and in cancel keys; 0: none
   template <class F, class T>
   static void fields(F& f, T& x) {
-    f(x.address), f(x.version);
+    f(x.address), f(x.version), f(x.link), f(x.link_number);
   }
+  friend bool operator==(const node_record&, const node_record&) = default;
 };
 
 struct view_record {
@@ -204,7 +217,7 @@ struct view_record {
 
 /// The table: every message there is. To add one, write its struct with a new number and name it here.
 using node_message = std::variant<node_hello, node_refusal, pool_ask, pool_state, pool_report, pool_order, pool_reserve,
-                                  pool_known, roster, cancel_forward, node_record, view_record>;
+                                  pool_known, roster, cancel_forward, node_drain, node_record, view_record>;
 
 [[nodiscard]] protocol::bytes encode(const node_message& what);
 

@@ -1,5 +1,6 @@
 #include "cluster/node_core.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -90,6 +91,15 @@ void node_core::reconnected(node_time now, const std::string& address) {
 
 void node_core::surrender(node_time now) {
   members_.surrender(now);
+  agents_.clear();
+  books_.clear();
+}
+
+void node_core::leave(node_time now) {
+  const bool crashed =
+      std::any_of(agents_.begin(), agents_.end(), [](const auto& one) { return one.second.has_crashed(); });
+  if (crashed) return surrender(now); // its backends may live on
+  members_.leave(now);
   agents_.clear();
   books_.clear();
 }

@@ -55,6 +55,10 @@ public:
   /// The connection to that address is a new one: what was under way on the old one may be lost.
   void reconnected(node_time now, const std::string& address);
   void surrender(node_time now);
+  void link_is_open() { members_.link_is_open(); }
+  void announce_leaving(node_time now) { members_.announce_leaving(now); }
+  /// As surrender(), but nothing is left in Postgres.
+  void leave(node_time now);
 
   // -- the node's own pools; `key.share` is the index of a share on this node
   void share_joined(node_time now, const pool_key& pool, share_key key);

@@ -37,6 +37,8 @@ public:
     if (word.serial == serial_) known_ = word.epoch;
   }
   [[nodiscard]] bool empty() const { return shares_.empty() && crashed_.empty(); }
+  /// A share has crashed here, and what it held is not known to be gone.
+  [[nodiscard]] bool has_crashed() const { return !crashed_.empty(); }
   [[nodiscard]] std::uint32_t held() const;
   [[nodiscard]] const pool_key& pool() const { return pool_; }
 

@@ -58,6 +58,17 @@ pool_books::words pool_books::on_view(const view& now) {
   const view before = std::exchange(view_, now);
   if (!follows) return begin();
   words result;
+  for (const member& one : before.members) { // who is neither there nor dead has left, with nothing in its hands
+    const departed_member life{one.id, one.name, one.incarnation};
+    const auto told = states_.find(one.id);
+    if (has_member(now, one.name, one.incarnation) || told == states_.end() ||
+        told->second.incarnation != one.incarnation ||
+        std::find(now.departed.begin(), now.departed.end(), life) != now.departed.end())
+      continue;
+    for (const share_state& share : told->second.shares)
+      add(result, lose(share.key, true));
+    states_.erase(told);
+  }
   for (const departed_member& life : now.departed) {
     const bool new_one = std::find(before.departed.begin(), before.departed.end(), life) == before.departed.end();
     const auto told = states_.find(life.id);
@@ -119,7 +130,7 @@ pool_books::words pool_books::begin_serving() {
     for (const share_state& share : state.shares)
       take_over(share, node);
   for (const departed_member& life : view_.departed)
-    if (!cleared_.contains({life.name, life.incarnation})) lost_[life] = {};
+    if (life.incarnation != left_clean && !cleared_.contains({life.name, life.incarnation})) lost_[life] = {};
   if (!lost_.empty() && permits_.free() > 0) { // nobody knows what they hold: everything that no share has
     (void)permits_.share_joined(unknown_share, own_);
     (void)permits_.on_report({unknown_share, 0, 0, permits_.free(), false, {}});

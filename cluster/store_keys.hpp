@@ -12,6 +12,7 @@
 //     numbers/<number>                 the name of the node that has this number in cancel keys  } peer_record.hpp
 //     links/<number>                   where it is to be found, with its lease                   }
 //     cluster/nodes/<node>             live nodes, each with its lease        } cluster/membership.hpp
+//     cluster/leaving/<node>           of those, the ones about to leave      }
 //     cluster/view                     who is in the cluster, by epoch        }
 //     postgres/<cluster>/...           high availability: primary, epoch, lease
 #pragma once

@@ -49,11 +49,18 @@ bool has_member(const view& all, const std::string& name, std::uint64_t incarnat
   return found != nullptr && found->incarnation == incarnation;
 }
 
+std::uint64_t place_weight(const pool_key& pool, std::string_view name, std::string_view from) {
+  text_hash hash;
+  hash << pool.tenant << pool.database << pool.user << name;
+  if (!from.empty()) hash << from;
+  return hash.value();
+}
+
 const member* steward_of(const view& all, const pool_key& pool) {
   const member* best = nullptr;
   std::uint64_t best_weight = 0;
   for (const member& one : all.members) {
-    const std::uint64_t weight = (text_hash() << pool.tenant << pool.database << pool.user << one.name).value();
+    const std::uint64_t weight = place_weight(pool, one.name);
     if (best == nullptr || weight > best_weight || (weight == best_weight && one.name < best->name)) {
       best = &one;
       best_weight = weight;

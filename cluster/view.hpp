@@ -7,6 +7,7 @@
 #include <compare>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pg_edge::cluster {
@@ -24,7 +25,9 @@ struct member {
   friend auto operator<=>(const member&, const member&) = default;
 };
 
-/// A life that is over. Its lease has ended; its Postgres backends may still be there.
+/// A life that is over. Its lease has ended; its Postgres backends may still be there. Of a node that has left of its
+/// own will, with nothing left in Postgres, only the name and the number are kept: the incarnation is left_clean.
+inline constexpr std::uint64_t left_clean = 0;
 struct departed_member {
   node_id id = 0;
   std::string name;
@@ -50,6 +53,9 @@ struct pool_key {
   std::string tenant, database, user;
   friend auto operator<=>(const pool_key&, const pool_key&) = default;
 };
+
+/// How much that pool wants to be on the node of that name, as seen by the node `from` or by all.
+[[nodiscard]] std::uint64_t place_weight(const pool_key& pool, std::string_view name, std::string_view from = {});
 
 /// Rendezvous hashing: the member that carries the pool's steward. When a member comes or goes, only the pools that
 /// it gets or had change their place. Null when the view is empty.

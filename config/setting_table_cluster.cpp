@@ -48,7 +48,8 @@ constexpr setting_row rows[] = {
      .group = group,
      .help =
          "Address and port of this node for links of the others, by which a cancel request finds its query whatever "
-         "node it reaches; empty: each node knows its own clients' only."},
+         "node it reaches, and by which clients are served on the node where their small pool lives (with `listen`); "
+        "empty: each node knows its own clients only."},
     {.name = "store",
      .sections = in_cluster,
      .of_cluster = &c::store,

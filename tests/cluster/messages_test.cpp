@@ -39,7 +39,8 @@ std::vector<node_message> samples() {
       pool_known{pool, 7, 11},
       roster{2, 5, {{pool, 4711, 250}}},
       cancel_forward{123456, "secret"},
-      node_record{"h:1", 1},
+      node_drain{"opera"},
+      node_record{"h:1", 1, "h:2", 9},
       view_record{some_view},
   };
 }
@@ -82,6 +83,13 @@ BOOST_AUTO_TEST_CASE(what_ends_early_is_malformed_or_older_and_never_a_crash) {
       BOOST_TEST((read.malformed || read.what.has_value()));
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(what_an_earlier_release_wrote_is_read_with_defaults) {
+  const std::string before("\x00\x01\x00\x28\x00\x00\x00\x03h:1\x00\x00\x00\x01", 15); // a node_record without links
+  const auto read = decode(before);
+  BOOST_REQUIRE(read.what.has_value());
+  BOOST_TEST((std::get<node_record>(*read.what) == node_record{"h:1", 1, "", 0}));
 }
 
 BOOST_AUTO_TEST_CASE(fields_of_a_later_release_are_passed_over) {

@@ -1,0 +1,172 @@
+// Several nodes on one machine, for the tests of clusters: each is a process of its own on loopback ports; the store is
+// a real etcd.
+#pragma once
+
+#include "tests/actors/etcd_process.hpp"
+#include "tests/support/certificates.hpp"
+#include "tests/support/pg_edge_process.hpp"
+#include "tests/support/postgres.hpp"
+#include "tests/support/pq.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <atomic>
+#include <csignal>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace pg_edge::test {
+
+inline constexpr int pool_size = 4;
+// Longer than the default: the machine of a test may be so busy that a node is silent for a second or two.
+inline constexpr const char* failure_timeout = "3";
+
+struct cluster_options {
+  std::size_t nodes = 3;
+  std::string settings; // of [pg_edge]
+  std::string more;     // of [cluster]
+  bool tls = false;
+  bool links = false;
+  int size = pool_size; // of the pool
+};
+
+/// One for all: each test has a cluster of another name in it.
+inline actors::etcd_process& etcd() {
+  static actors::etcd_process one;
+  return one;
+}
+
+class nodes {
+public:
+  explicit nodes(cluster_options options = {}) : options_(std::move(options)) {
+    if (!wait_for([] { return postgres::shared().backends("trust_user") == 0; }, milliseconds(30000)))
+      throw test_failure("backends of the last nodes do not leave");
+    static int clusters = 0;
+    name_ = "test" + std::to_string(++clusters);
+    if (options_.tls) {
+      write_file(folder_ / "ca.crt", authority_.certificate());
+      certify("node", authority_);
+    }
+    for (std::size_t i = 0; i < options_.nodes; ++i)
+      add();
+  }
+
+  pg_edge_process& operator[](std::size_t i) { return *all_.at(i); }
+  std::size_t size() const { return all_.size(); }
+  const std::string& address(std::size_t i) const { return addresses_.at(i); }
+  std::string folder() const { return folder_.path(); }
+
+  /// One more.
+  pg_edge_process& add() {
+    const std::size_t i = all_.size();
+    if (i >= addresses_.size()) {
+      addresses_.push_back("127.0.0.1:" + std::to_string(free_port()));
+      links_.push_back("127.0.0.1:" + std::to_string(free_port()));
+    }
+    all_.push_back(std::make_unique<pg_edge_process>(toml(i)));
+    return *all_.back();
+  }
+
+  const std::string& name() const { return name_; }
+  std::string toml(std::size_t i, const std::string& certificate = "node") const {
+    std::string text = "[cluster]\nname = \"" + name_ + "\"\nnode = \"n" + std::to_string(i) + "\"\nlisten = \"" +
+                       addresses_.at(i) + "\"\nstore = [\"" + etcd().url() + "\"]\n" + options_.more;
+    if (options_.more.find("failure_timeout") == std::string::npos)
+      text += std::string("failure_timeout = ") + failure_timeout + "\n";
+    if (options_.links) text += "link_listen = \"" + links_.at(i) + "\"\n";
+    if (options_.tls)
+      text += "certificate = \"" + (folder_ / (certificate + ".crt")) + "\"\nkey = \"" +
+              (folder_ / (certificate + ".key")) + "\"\nca = \"" + (folder_ / "ca.crt") + "\"\n";
+    return simple_toml("reactors = 2\nadmin_users = \"trust_user\"\nmax_client_conn = 500\ndefault_pool_size = " +
+                           std::to_string(options_.size) + "\n" + options_.settings,
+                       text);
+  }
+
+  void certify(const std::string& name, const certificate_authority& by) const {
+    const auto leaf = by.issue(name);
+    write_file(folder_ / (name + ".crt"), leaf.certificate);
+    write_file(folder_ / (name + ".key"), leaf.key);
+  }
+
+  /// Whether the node's log says that these, and nobody else, are the members by now.
+  bool agree(std::size_t i, const std::string& members, milliseconds limit = milliseconds(40000)) {
+    return wait_for([&] { return last_members(i) == members; }, limit);
+  }
+  std::string last_members(std::size_t i) const {
+    const std::string log = all_[i]->log();
+    const std::size_t line = log.rfind("event=cluster_view");
+    if (line == std::string::npos) return {};
+    const std::size_t at = log.find("members=", line);
+    std::string value = log.substr(at + 8, log.find_first_of(" \n", at) - at - 8);
+    std::erase(value, '"');
+    return value;
+  }
+
+private:
+  cluster_options options_;
+  std::string name_;
+  temp_dir folder_;
+  certificate_authority authority_;
+  std::vector<std::string> addresses_, links_;
+  std::vector<std::unique_ptr<pg_edge_process>> all_;
+};
+
+/// Clients that ask one thing after another until they are stopped, each on one node.
+class busy_clients {
+public:
+  void start(const pg_edge_process& node, int count, bool reconnects = false) {
+    for (int i = 0; i < count; ++i)
+      threads_.emplace_back([this, conninfo = node.conninfo(), reconnects] { work(conninfo, reconnects); });
+  }
+  ~busy_clients() { stop(); }
+  void stop() {
+    stopping_ = true;
+    for (std::thread& one : threads_)
+      one.join();
+    threads_.clear();
+  }
+  long done() const { return done_; }
+  long errors() const { return errors_; }
+  std::string last_error() const {
+    const std::lock_guard guard(mutex_);
+    return last_error_;
+  }
+  /// Waits until so many more are done.
+  bool progress(long more = 50, milliseconds limit = milliseconds(40000)) const {
+    const long from = done_;
+    return wait_for([&] { return done_ >= from + more; }, limit);
+  }
+
+private:
+  void work(const std::string& conninfo, bool reconnects) {
+    while (!stopping_) {
+      try {
+        pq client(conninfo);
+        while (!stopping_) {
+          if (client.value("select 'answer'") != "answer") throw test_failure("wrong answer");
+          ++done_;
+        }
+      } catch (const std::exception& what) {
+        if (stopping_) return;
+        if (!reconnects) ++errors_;
+        {
+          const std::lock_guard guard(mutex_);
+          last_error_ = what.what();
+        }
+        std::this_thread::sleep_for(milliseconds(50));
+      }
+    }
+  }
+  std::vector<std::thread> threads_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<long> done_ = 0, errors_ = 0;
+  mutable std::mutex mutex_;
+  std::string last_error_;
+};
+
+} // namespace pg_edge::test
