@@ -49,7 +49,7 @@ constexpr setting_row rows[] = {
      .help =
          "Address and port of this node for links of the others, by which a cancel request finds its query whatever "
          "node it reaches, and by which clients are served on the node where their small pool lives (with `listen`); "
-        "empty: each node knows its own clients only."},
+         "empty: each node knows its own clients only."},
     {.name = "store",
      .sections = in_cluster,
      .of_cluster = &c::store,
