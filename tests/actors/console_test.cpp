@@ -92,6 +92,7 @@ struct fixture {
     node.gatherer = nullptr;
     node.tenants = nullptr;
     played.clear();
+    system.reset(); // waits for the actors, which use the node
   }
 
   void play(const std::vector<share_snapshot>& shares, bool with_a_stuck_one = false) {

@@ -61,6 +61,7 @@ struct fixture {
     node.gatherer = nullptr;
     node.tenants = nullptr;
     played = nullptr;
+    system.reset(); // waits for the actors, which use the rest
   }
 
   void wait_for_count(int wanted) const {

@@ -30,7 +30,7 @@ BOOST_AUTO_TEST_CASE(a_code_comes_back_as_it_was) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_code_is_other) {
-  for (const std::string code : {"", "4000", "400011", "4000a", "40 01", std::string("\xff\xff\xff\xff\xff").c_str()})
+  for (const std::string code : {"", "4000", "400011", "4000a", "40 01", "\xff\xff\xff\xff\xff"})
     BOOST_TEST(error_key(code, error_origin::server).sqlstate() == "other");
 }
 
