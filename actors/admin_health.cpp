@@ -18,7 +18,10 @@ struct readiness_row {
 };
 /// Why new clients would be refused, or kept waiting, here and perhaps not elsewhere.
 constexpr readiness_row hindrances[] = {
-    {"draining", [](const node_context& node) { return node.draining.load(std::memory_order_relaxed); }},
+    {"draining",
+     [](const node_context& node) {
+       return node.draining.load(std::memory_order_relaxed) || node.leaving.load(std::memory_order_relaxed);
+     }},
     {"paused", [](const node_context& node) { return node.gates.node_paused(); }},
     {"suspended", [](const node_context& node) { return node.gates.suspended(); }},
     {"memory_limit",

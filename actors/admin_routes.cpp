@@ -16,7 +16,7 @@ using route_group = std::span<const admin_route> (*)();
 /// One line a file with routes.
 constexpr route_group route_groups[] = {
     admin_health_routes, admin_view_routes,    admin_command_routes, admin_object_routes,
-    admin_audit_routes,  admin_metrics_routes, admin_openapi_routes,
+    admin_audit_routes,  admin_cluster_routes, admin_metrics_routes, admin_openapi_routes,
 };
 
 /// Splits at the next slash.

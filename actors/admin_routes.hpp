@@ -56,6 +56,7 @@ std::span<const admin_route> admin_view_routes();
 std::span<const admin_route> admin_command_routes();
 std::span<const admin_route> admin_object_routes();
 std::span<const admin_route> admin_audit_routes();
+std::span<const admin_route> admin_cluster_routes();
 std::span<const admin_route> admin_openapi_routes();
 
 /// A request matched with a row, or why not.

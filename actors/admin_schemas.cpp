@@ -74,8 +74,8 @@ using schema_group = std::span<const admin_schema> (*)();
 
 /// One line a file with schemas.
 constexpr schema_group schema_groups[] = {
-    admin_plain_schemas,  admin_view_schemas,  admin_command_schemas,
-    admin_object_schemas, admin_audit_schemas, admin_metrics_schemas,
+    admin_plain_schemas, admin_view_schemas,    admin_command_schemas, admin_object_schemas,
+    admin_audit_schemas, admin_cluster_schemas, admin_metrics_schemas,
 };
 
 } // namespace

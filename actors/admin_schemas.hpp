@@ -37,6 +37,7 @@ std::span<const admin_schema> admin_view_schemas();
 std::span<const admin_schema> admin_command_schemas();
 std::span<const admin_schema> admin_object_schemas();
 std::span<const admin_schema> admin_audit_schemas();
+std::span<const admin_schema> admin_cluster_schemas();
 std::span<const admin_schema> admin_plain_schemas();
 
 } // namespace pg_edge::actors

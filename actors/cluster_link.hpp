@@ -8,10 +8,18 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <utility>
 
 namespace pg_edge::actors {
 
+struct node_list; // cluster_words.hpp
+
 struct cluster_link {
+  /// The cluster as this node saw it last, for whoever must not wait; null: it is alone.
+  std::shared_ptr<const node_list> seen() const { return std::atomic_load(&seen_); }
+  void note_seen(std::shared_ptr<const node_list> now) { std::atomic_store(&seen_, std::move(now)); }
+
   caf::actor node;                                                                  // set before anything else runs
   std::atomic<std::int64_t> lease_end_ms{std::numeric_limits<std::int64_t>::max()}; // by the steady clock
   std::atomic<std::uint64_t> next_incarnation{1};                                   // of shares
@@ -23,6 +31,9 @@ struct cluster_link {
     return end == std::numeric_limits<std::int64_t>::max() ||
            std::chrono::steady_clock::now().time_since_epoch() < std::chrono::milliseconds(end);
   }
+
+private:
+  std::shared_ptr<const node_list> seen_;
 };
 
 cluster_link& this_cluster();

@@ -1,6 +1,7 @@
 #include "actors/cluster_node.hpp"
 
 #include "actors/cluster_link.hpp"
+#include "actors/cluster_list.hpp"
 #include "actors/cluster_log.hpp"
 #include "actors/cluster_places.hpp"
 #include "actors/cluster_store.hpp"
@@ -41,6 +42,10 @@ constexpr std::chrono::milliseconds search_pause{250};
 constexpr std::chrono::seconds awaited_pause{10};
 /// What has been sent when a node leaves is given so long to leave the process.
 constexpr std::chrono::milliseconds leave_pause{300};
+/// Between two lists for metrics.
+constexpr std::chrono::milliseconds list_pause{250};
+/// The store has so long to take down that a node has left in good order.
+constexpr std::chrono::seconds longest_leave{2};
 
 node_time now_ms() {
   return std::chrono::duration_cast<node_time>(clock::now().time_since_epoch());
@@ -117,6 +122,9 @@ struct cluster_state {
   void searched(const backends_searched& result);
 
   node_list list() const;
+  void publish_list();
+  member_drains drain(const drain_member& wanted);
+  void drain_here(const author& by, std::chrono::seconds notice);
 
   self_pointer self;
   node_context* node = nullptr;
@@ -135,7 +143,8 @@ struct cluster_state {
   cluster::departed_member life; // of this node: the last one that was in a view
   std::uint64_t logged_epoch = 0, fences = 0;
   std::string logged_problem;
-  bool leaving = false;
+  clock::time_point listed{};
+  bool leaving = false, leaves_clean = false;
   caf::typed_response_promise<left_cluster> leave_promise;
   std::map<std::uint64_t, cluster::store_watch_id> watches; // by the core's number
   std::unique_ptr<cluster::store> store;                    // the first to go: it calls this actor
@@ -177,8 +186,9 @@ caf::behavior cluster_state::behaviour() {
         act();
         look_after_peers();
         search_for_lost();
+        publish_list();
         if (roster_changed && clock::now() - roster_sent >= roster_pause) send_roster();
-        if (!leaving)
+        if (!leaving || leave_promise.pending())
           self->delayed_send<caf::message_priority::high>(self, core->members().tick_period(), tick_atom::value);
       },
       [this](const store_answered& what) {
@@ -226,15 +236,26 @@ caf::behavior cluster_state::behaviour() {
         act();
       },
       [this](const list_nodes&) { return list(); },
-      [this](const leave_cluster&) -> caf::result<left_cluster> {
-        core->surrender(now_ms());
-        leaving = true;
+      [this](const announce_leaving&) {
+        core->announce_leaving(now_ms());
         act();
+      },
+      [this](const leave_cluster& how) -> caf::result<left_cluster> {
+        if (how.clean)
+          core->leave(now_ms());
+        else
+          core->surrender(now_ms());
+        leaving = true;
         leave_promise = self->make_response_promise<caf::typed_response_promise<left_cluster>>();
-        self->delayed_send(self, leave_pause, left_atom::value);
+        self->delayed_send(self, how.clean ? longest_leave : leave_pause, left_atom::value);
+        leaves_clean = how.clean;
+        act();
         return leave_promise;
       },
-      [this](left_atom) { leave_promise.deliver(left_cluster{}); },
+      [this](left_atom) {
+        if (leave_promise.pending()) leave_promise.deliver(left_cluster{});
+      },
+      [this](const drain_member& wanted) { return drain(wanted); },
   };
 }
 
@@ -400,7 +421,40 @@ void cluster_state::on_envelope(const node_envelope& envelope) {
       caf::anon_send(whom, cancel_client{});
     return;
   }
+  if (const auto* drain = std::get_if<cluster::node_drain>(&*read.what)) {
+    if (cluster::has_member(core->members().current(), sender.name, sender.incarnation))
+      drain_here({drain->by + " by node " + sender.name, drain->from}, std::chrono::seconds(drain->notice_s));
+    return;
+  }
   core->on_message(now_ms(), sender, *read.what);
+}
+
+void cluster_state::drain_here(const author& by, std::chrono::seconds notice) {
+  caf::anon_send(node->node, shut_down{shutdown_mode::wait_for_servers, by, notice});
+}
+
+member_drains cluster_state::drain(const drain_member& wanted) {
+  member_drains result;
+  if (wanted.node == settings.node) {
+    drain_here(wanted.by, wanted.notice);
+    result.known = true;
+    return result;
+  }
+  const cluster::member* whom = cluster::find_member(core->members().current(), wanted.node);
+  const cluster::member* own = core->members().self();
+  result.known = whom != nullptr;
+  if (whom == nullptr) return result;
+  const auto way_there = peers.find(whom->address);
+  if (own == nullptr)
+    result.error = "this node is not in the cluster at present";
+  else if (way_there == peers.end() || way_there->second.state != way::connected)
+    result.error = "there is no connection to it at present" +
+                   (way_there == peers.end() || way_there->second.error.empty() ? "" : ": " + way_there->second.error);
+  else
+    send_raw(way_there->second.handle,
+             cluster::node_drain{wanted.by.who, wanted.by.from, static_cast<std::uint32_t>(wanted.notice.count())},
+             own->incarnation);
+  return result;
 }
 
 // -- what the core has decided ---------------------------------------------------------------------------------------
@@ -418,6 +472,8 @@ void cluster_state::act() {
       caf::anon_send(share->second.first, share_order{one.order, {}});
   look_at_view();
   if (places) places->look(core->members());
+  const bool left = core->members().state() == cluster::membership::phase::left;
+  if (leaves_clean && left && leave_promise.pending()) leave_promise.deliver(left_cluster{});
 }
 
 void cluster_state::deliver(const node_core::outgoing& word) {
@@ -597,50 +653,31 @@ void cluster_state::searched(const backends_searched& result) {
 // -- what people see -------------------------------------------------------------------------------------------------
 
 node_list cluster_state::list() const {
-  node_list result;
-  const auto& members = core->members();
-  const cluster::view& now = members.current();
-  result.cluster = settings.name;
+  list_source from{core->members(), settings.name, settings.node, settings.address(), 0, 0, {}, {}, {}};
+  from.own_backends = static_cast<std::uint32_t>(own_backends.size());
+  from.own_stewards = static_cast<std::uint32_t>(core->books().size());
+  from.now = now_ms();
+  from.way_to = [this](const std::string& address) -> std::optional<list_source::way> {
+    const auto whom = peers.find(address);
+    if (whom == peers.end()) return std::nullopt;
+    return list_source::way{whom->second.state == way::connected, whom->second.error};
+  };
+  from.backends_of = [this](cluster::node_id id, std::uint64_t incarnation) -> std::optional<std::uint32_t> {
+    const auto roster = rosters.find(id);
+    if (roster == rosters.end() || roster->second.incarnation != incarnation) return std::nullopt;
+    return static_cast<std::uint32_t>(roster->second.backends.size());
+  };
+  node_list result = list_of(from);
   result.fences = fences;
-  result.lease_ms = members.granted_until() == node_time{0} ? 0 : (members.granted_until() - now_ms()).count();
-  const auto add = [&](node_row row) {
-    row.epoch = now.epoch;
-    row.here = row.name == settings.node && row.state != "departed";
-    if (row.here) {
-      row.connected = true;
-      row.backends = static_cast<std::uint32_t>(own_backends.size());
-      row.stewards = static_cast<std::uint32_t>(core->books().size());
-      if (members.self() == nullptr) row.error = members.problem();
-    } else if (const auto whom = peers.find(row.address); whom != peers.end()) {
-      row.connected = whom->second.state == way::connected;
-      row.error = whom->second.error;
-      if (!row.connected && row.state == "member") row.state = "unreachable";
-    }
-    if (const auto roster = rosters.find(row.id);
-        !row.here && roster != rosters.end() && roster->second.incarnation == row.incarnation)
-      row.backends = static_cast<std::uint32_t>(roster->second.backends.size());
-    result.nodes.push_back(std::move(row));
-  };
-  const auto row_of = [](std::uint32_t id, const std::string& name, const std::string& address,
-                         std::uint64_t incarnation, const char* state) {
-    node_row row;
-    row.id = id;
-    row.name = name;
-    row.address = address;
-    row.incarnation = incarnation;
-    row.state = state;
-    return row;
-  };
-  for (const cluster::member& one : now.members)
-    add(row_of(one.id, one.name, one.address, one.incarnation, "member"));
-  for (const auto& [name, one] : members.registered())
-    if (cluster::find_member(now, name) == nullptr)
-      add(row_of(0, name, one.record.address, one.incarnation, "joining"));
-  if (cluster::find_member(now, settings.node) == nullptr && !members.registered().contains(settings.node))
-    add(row_of(0, settings.node, settings.address(), 0, "joining"));
-  for (const cluster::departed_member& one : now.departed)
-    add(row_of(one.id, one.name, "", one.incarnation, "departed"));
+  result.granted = core->granted();
   return result;
+}
+
+/// For those that must not wait for an answer.
+void cluster_state::publish_list() {
+  if (clock::now() - listed < list_pause) return;
+  listed = clock::now();
+  this_cluster().note_seen(std::make_shared<const node_list>(list()));
 }
 
 caf::behavior cluster_node(caf::stateful_actor<cluster_state>* self, node_context* node,

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pg_edge::actors {
@@ -80,22 +81,43 @@ struct links_opened {};
 struct list_nodes {};
 struct node_row {
   std::uint32_t id = 0;
-  std::string name, address, state; // "member", "unreachable", "joining", "departed"
+  std::string name, address, state; // "member", "draining", "unreachable", "joining", "departed", "left"
+  std::string link;                 // the address of its links
+  std::uint32_t link_number = 0;
   std::uint64_t incarnation = 0, epoch = 0;
   bool here = false, connected = false;
   std::uint32_t backends = 0; // of its last roster
   std::uint32_t stewards = 0; // pools whose permits are decided there; of this node only
   std::string error;          // why there is no connection, or why this node is no member
 };
+/// Every state that a row may have.
+inline constexpr std::string_view node_states[] = {"member", "draining", "unreachable", "joining", "departed", "left"};
+
 struct node_list {
   std::vector<node_row> nodes;
+  std::uint64_t epoch = 0;
+  std::uint64_t granted = 0; // permits that stewards of this node have ever granted to shares of any node
   std::string cluster;
   std::int64_t lease_ms = 0; // left of this node's; negative: over
   std::uint64_t fences = 0;
 };
+/// This node will leave soon: the others are to know, and nothing more is placed on it.
+struct announce_leaving {};
 /// Leave the cluster: the lease is given back. Answered when that has been said to the others.
-struct leave_cluster {};
+struct leave_cluster {
+  bool clean = false; // no backend of this node is left in Postgres, and none will come
+};
 struct left_cluster {};
+/// A node, this one or another, is to drain and stop.
+struct drain_member {
+  std::string node;
+  author by;
+  std::chrono::seconds notice{0};
+};
+struct member_drains {
+  bool known = false; // a member has that name
+  std::string error;  // why it could not be told; empty: it was
+};
 
 // -- from its own helpers
 // ----------------------------------------------------------------------------------------------
@@ -124,6 +146,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::store_told)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::links_opened)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::list_nodes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::node_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::announce_leaving)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::drain_member)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::member_drains)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::leave_cluster)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::left_cluster)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::address_probed)

@@ -13,10 +13,13 @@ using protocol::console_cell;
 using protocol::console_column;
 using enum protocol::console_type;
 
-constexpr console_column nodes_columns[] = {
-    {"id", int4},         {"name"},        {"address"},           {"state"},          {"here", int4},
-    {"connected", int4},  {"epoch", int8}, {"incarnation", int8}, {"lease_ms", int8}, {"backends", int4},
-    {"steward_of", int4}, {"error"}};
+constexpr console_column nodes_columns[] = {{"id", int4},         {"name"},
+                                            {"address"},          {"state"},
+                                            {"here", int4},       {"connected", int4},
+                                            {"epoch", int8},      {"incarnation", int8},
+                                            {"lease_ms", int8},   {"backends", int4},
+                                            {"steward_of", int4}, {"error"},
+                                            {"link_address"},     {"link_number", int4}};
 
 protocol::console_row row_of(const node_row& one, const node_list& all) {
   const auto number = [](auto value) { return console_cell(std::to_string(value)); };
@@ -31,7 +34,9 @@ protocol::console_row row_of(const node_row& one, const node_list& all) {
           one.here ? number(all.lease_ms) : console_cell(),
           number(one.backends),
           one.here ? number(one.stewards) : console_cell(),
-          one.error.empty() ? console_cell() : console_cell(one.error)};
+          one.error.empty() ? console_cell() : console_cell(one.error),
+          one.link.empty() ? console_cell() : console_cell(one.link),
+          number(one.link_number)};
 }
 
 /// As this node sees it: another may see it otherwise for a moment. A node that is alone has no row.

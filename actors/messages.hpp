@@ -534,6 +534,7 @@ enum class shutdown_mode : std::uint8_t { wait_for_clients, wait_for_servers, at
 struct shut_down {
   shutdown_mode mode = shutdown_mode::at_once;
   author by;
+  std::chrono::seconds notice{0}; // so long clients are still let in, while readiness and the cluster know already
 };
 /// From the hand-over's thread, in the old process: the new one serves, or it has died and this one goes on alone.
 struct handover_news {

@@ -1,6 +1,7 @@
 #include "actors/metric_table.hpp"
 
 #include "actors/actor_stats.hpp"
+#include "actors/cluster_words.hpp"
 #include "config/value_text.hpp"
 
 #include <algorithm>
@@ -177,6 +178,29 @@ void actors_by_kind(const view&, out& to) {
     to.add({{"kind", row.name}}, number(actor_stats::read(row.kind).*Member));
 }
 
+// -- from the cluster
+// -------------------------------------------------------------------------------------------------------
+
+void nodes_by_state(const view& from, out& to) {
+  if (from.nodes == nullptr) return;
+  for (const std::string_view state : node_states)
+    to.add({{"state", state}}, 0);
+  for (const node_row& one : from.nodes->nodes)
+    to.add({{"state", one.state}}, 1);
+}
+template <auto Member>
+void cluster_value(const view& from, out& to) {
+  if (from.nodes != nullptr) to.add({}, number(from.nodes.get()->*Member));
+}
+void lease_seconds(const view& from, out& to) {
+  if (from.nodes != nullptr) to.add({}, static_cast<double>(from.nodes->lease_ms) / 1000);
+}
+void steward_count(const view& from, out& to) {
+  if (from.nodes == nullptr) return;
+  for (const node_row& one : from.nodes->nodes)
+    if (one.here) to.add({}, one.stewards);
+}
+
 // -- the rows
 // --------------------------------------------------------------------------------------------------------------
 
@@ -271,6 +295,22 @@ constexpr metric_row rows[] = {
      reactors<&reactor_counters::messages>},
     {"pg_edge_reactor_wake_ups_total", counter, reactor_label, "How often other threads had to wake it.",
      reactors<&reactor_counters::wake_ups>},
+
+    {"pg_edge_cluster_nodes", gauge, "state",
+     "Nodes of the cluster as this one sees them: member, draining, unreachable, joining, departed (dead), left. Of "
+     "the "
+     "cluster's metrics a node that is alone has none.",
+     nodes_by_state},
+    {"pg_edge_cluster_epoch", gauge, "", "The number of the view that this node knows.",
+     cluster_value<&node_list::epoch>},
+    {"pg_edge_cluster_lease_seconds", gauge, "", "What is left of this node's lease; 0 or less: it is no member.",
+     lease_seconds},
+    {"pg_edge_cluster_fences_total", counter, "", "How often this node was given up and closed all its servers.",
+     cluster_value<&node_list::fences>},
+    {"pg_edge_cluster_stewards", gauge, "", "Pools whose permits are decided on this node.", steward_count},
+    {"pg_edge_cluster_permits_granted_total", counter, "",
+     "Permits that this node has granted to shares of any node, for those pools: rises fast where permits travel.",
+     cluster_value<&node_list::granted>},
 
     {"pg_edge_actors", gauge, kind_label, "Actors that are there.", actors_by_kind<&totals::alive>},
     {"pg_edge_actor_messages_total", counter, kind_label, "Messages that they have handled.",

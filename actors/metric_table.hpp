@@ -10,6 +10,7 @@
 
 #include <initializer_list>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@
 #include <vector>
 
 namespace pg_edge::actors {
+
+struct node_list; // cluster_words.hpp
 
 /// What the values come from.
 struct metrics_view {
@@ -31,6 +34,7 @@ struct metrics_view {
   std::uint64_t log_lines_dropped = 0;
   bool draining = false;
   bool paused = false;
+  std::shared_ptr<const node_list> nodes; // of the cluster; null: the node is alone
 };
 
 enum class metric_type : std::uint8_t { counter, gauge, histogram };

@@ -1,5 +1,6 @@
 #include "actors/metrics.hpp"
 
+#include "actors/cluster_link.hpp"
 #include "actors/control_stats.hpp"
 #include "actors/log.hpp"
 #include "actors/meter.hpp"
@@ -152,6 +153,7 @@ metrics_page metrics_state::page() const {
   view.log_lines_dropped = log_lines_dropped();
   view.draining = node_.draining.load(std::memory_order_relaxed);
   view.paused = node_.gates.node_paused();
+  view.nodes = this_cluster().seen();
   return {write_metrics(view)};
 }
 

@@ -3,6 +3,7 @@
 #include "actors/cluster_link.hpp"
 #include "actors/cluster_node.hpp"
 #include "actors/cluster_store.hpp"
+#include "actors/cluster_words.hpp"
 #include "actors/console.hpp"
 #include "actors/console_control.hpp"
 #include "actors/control_stats.hpp"
@@ -38,6 +39,8 @@ namespace {
 constexpr std::size_t control_threads = 2;
 /// How often a node that drains looks whether its clients have gone.
 constexpr std::chrono::milliseconds drain_look{50};
+/// Connections that Postgres has not closed by then are left for the other nodes to look after.
+constexpr std::chrono::seconds closing_limit{5};
 /// Between two tries to open the address for links.
 constexpr std::chrono::seconds link_pause{1};
 
@@ -49,7 +52,11 @@ struct handover_watch {
   bool console_ended = false;
 };
 
+/// How a node that stops leaves its cluster, once its last client has gone.
+enum class way_out : std::uint8_t { serving, closing, leaving, left };
+
 using look_again_atom = caf::atom_constant<caf::atom("look")>;
+using notice_over_atom = caf::atom_constant<caf::atom("noticeover")>;
 
 struct node_state {
   control_stats stats{actor_kind::node};
@@ -60,9 +67,12 @@ struct node_state {
   bool stopping = false;
   bool handing_over = false;
   handover_watch handing;
+  way_out out = way_out::serving;
+  std::chrono::steady_clock::time_point closing_since{};
 };
 
-using inner_node_actor = node_actor::extend<caf::reacts_to<look_again_atom>>;
+using inner_node_actor =
+    node_actor::extend<caf::reacts_to<look_again_atom>, caf::reacts_to<notice_over_atom, std::uint8_t>>;
 using node_self = inner_node_actor::stateful_pointer<node_state>;
 
 void audit(node_self self, note_audit what) {
@@ -101,8 +111,23 @@ std::string_view describe_mode(shutdown_mode mode) {
                                                    : "at once";
 }
 
+/// Load balancers and the other nodes look elsewhere from now on.
+void announce_end(node_self self) {
+  self->state.context->leaving = true;
+  if (this_cluster().node) caf::anon_send(this_cluster().node, announce_leaving{});
+}
+
+/// Clients are still let in: who asks for readiness has time to notice.
+void give_notice(node_self self, const shut_down& message) {
+  announce_end(self);
+  log(level::info, log_event::node_stopping,
+      {{"mode", "notice"}, {"clients", self->state.context->clients.load(std::memory_order_relaxed)}});
+  self->delayed_send(self, message.notice, notice_over_atom::value, static_cast<std::uint8_t>(message.mode));
+}
+
 void begin_shutdown(node_self self, shutdown_mode mode) {
   node_state& state = self->state;
+  announce_end(self);
   state.context->draining = true; // before the log says so: who reads that line may rely on it
   log(level::info, log_event::node_stopping,
       {{"mode", describe_mode(mode)}, {"clients", state.context->clients.load(std::memory_order_relaxed)}});
@@ -125,6 +150,38 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
     caf::anon_send(state.context->console, word);
   }
   caf::anon_send(self, look_again_atom::value);
+}
+
+/// Without a client left, the node closes its servers, and when Postgres has none of them any more it leaves the
+/// cluster and says so: nobody has to look for what it held.
+///
+///   serving --(servers told)--> closing --(all gone, or closing_limit)--> leaving --(the others know)--> left
+bool has_left_cluster(node_self self) {
+  node_state& state = self->state;
+  const caf::actor cluster = this_cluster().node;
+  if (!cluster || state.handing_over) return true;
+  const auto now = std::chrono::steady_clock::now();
+  const bool gone = state.context->gates.servers({}) == 0;
+  switch (state.out) {
+  case way_out::serving:
+    state.context->gates.pause({});
+    caf::anon_send(state.context->tenants, control_pools{});
+    state.closing_since = now;
+    state.out = way_out::closing;
+    return false;
+  case way_out::closing:
+    if (!gone && now - state.closing_since < closing_limit) return false;
+    state.out = way_out::leaving;
+    self->request(cluster, closing_limit, leave_cluster{gone})
+        .then([self](const left_cluster&) { self->state.out = way_out::left; },
+              [self](const caf::error&) { self->state.out = way_out::left; });
+    return false;
+  case way_out::leaving:
+    return false;
+  case way_out::left:
+    return true;
+  }
+  return true;
 }
 
 void open_doors(node_context& context, std::vector<caf::actor>& listeners) {
@@ -224,7 +281,15 @@ inner_node_actor::behavior_type node_behaviour(node_self self, node_context* con
       [self](const shut_down& message) {
         self->state.stats.note(self);
         audit(self, {message.by, "SHUTDOWN, " + std::string(describe_mode(message.mode))});
-        begin_shutdown(self, message.mode);
+        const bool known = self->state.stopping || self->state.context->leaving.load(std::memory_order_relaxed);
+        if (message.notice.count() > 0 && !known && message.mode != shutdown_mode::at_once)
+          give_notice(self, message);
+        else
+          begin_shutdown(self, message.mode);
+      },
+      [self](notice_over_atom, std::uint8_t mode) {
+        self->state.stats.note(self);
+        if (!self->state.stopping) begin_shutdown(self, static_cast<shutdown_mode>(mode));
       },
       [self](const set_setting& wanted) {
         self->state.stats.note(self);
@@ -243,7 +308,10 @@ inner_node_actor::behavior_type node_behaviour(node_self self, node_context* con
         self->state.stats.note(self);
         node_state& state = self->state;
         if (!state.handing_over && !state.stopping) return; // the other process has died
-        if (state.handing_over ? handed_over(self) : state.context->clients.load(std::memory_order_relaxed) <= 0) {
+        const bool done = state.handing_over
+                              ? handed_over(self)
+                              : state.context->clients.load(std::memory_order_relaxed) <= 0 && has_left_cluster(self);
+        if (done) {
           state.context->draining = true; // what the reactors end now has not failed
           *state.finished = true;
         } else {

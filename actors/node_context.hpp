@@ -112,6 +112,7 @@ public:
   descriptor_limits descriptors;
   std::atomic<int> listeners_paused{0}; // for want of descriptors
   std::atomic<bool> draining{false};    // no new client is let in
+  std::atomic<bool> leaving{false};     // it will be so soon: clients had better go elsewhere
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
 private:

@@ -181,10 +181,11 @@ struct cancel_forward {
 /// To a node: somebody wants it to drain and stop. It has told so the node that he asked.
 struct node_drain {
   static constexpr std::uint16_t number = 32;
-  std::string by;
+  std::string by, from; // who, and at which address
+  std::uint32_t notice_s = 0;
   template <class F, class T>
   static void fields(F& f, T& x) {
-    f(x.by);
+    f(x.by), f(x.from), f(x.notice_s);
   }
 };
 

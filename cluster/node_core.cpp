@@ -53,8 +53,10 @@ void node_core::tick(node_time now) {
     repeat_at_ = now + members_.settings().failure_timeout / 8;
     for (auto& [key, agent] : agents_)
       if (!agent.known(members_.current().epoch)) tell_steward(agent);
-    for (auto& [key, books] : books_)
+    for (auto& [key, books] : books_) {
       send(books.ask_again());
+      granted_ += books.take_granted();
+    }
   }
   deliver_own(now);
 }

@@ -76,6 +76,8 @@ public:
   [[nodiscard]] bool take_fenced();
   [[nodiscard]] std::vector<clearing> to_clear() const;
 
+  /// Permits that this node, as a steward, has granted to shares of any node since it began: how much they travel.
+  [[nodiscard]] std::uint64_t granted() const { return granted_; }
   [[nodiscard]] const membership& members() const { return members_; }
   [[nodiscard]] const std::map<pool_key, pool_books>& books() const { return books_; }
   [[nodiscard]] const std::map<pool_key, pool_agent>& agents() const { return agents_; }
@@ -106,6 +108,7 @@ private:
   bool fenced_ = false;
   bool books_stale_ = false; // the lease was over meanwhile
   node_time repeat_at_{0};
+  std::uint64_t granted_ = 0;
   std::vector<outgoing> outgoing_;
   std::vector<node_message> to_self_;
   std::vector<local_order> orders_;

@@ -31,6 +31,7 @@ void pool_books::add(words& to, const permit_steward::orders& orders) {
     real.granted += share->second.base;
     real.recalled += share->second.base;
     real.urgent += share->second.base;
+    granted_ += real.granted - std::max(share->second.order.granted, share->second.base);
     share->second.order = real;
     to.push_back({node_of_share(real.to.share), pool_order{pool_, view_.epoch, real}});
   }
@@ -120,6 +121,7 @@ void pool_books::take_over(const share_state& share, node_id node) {
 /// Everybody has answered: from here on the books are complete, but for what dead lives hold.
 pool_books::words pool_books::begin_serving() {
   gathering_ = false;
+  const std::uint64_t granted_before = granted_;
   served_.clear();
   std::uint32_t held = 0;
   for (const auto& [node, state] : states_)
@@ -141,6 +143,7 @@ pool_books::words pool_books::begin_serving() {
   for (const auto& [node, state] : states_)
     for (const share_state& share : state.shares)
       add(ignored, share.crashed ? lose(share.key, false) : report(as_report(share)));
+  granted_ = granted_before;
   // Each is told where it stands: also that what the last steward recalled is wanted no more.
   for (auto& [key, share] : served_) {
     if (share.order.to != key) share.order = standing_order(key, share.base);

@@ -51,6 +51,8 @@ public:
   [[nodiscard]] bool gathering() const { return gathering_; }
   /// No node has a share of it, and nothing is owed to it: it may be forgotten.
   [[nodiscard]] bool unused() const;
+  /// Permits granted since it was last asked; not those that were out when these books were begun.
+  [[nodiscard]] std::uint64_t take_granted() { return std::exchange(granted_, 0); }
   [[nodiscard]] std::uint64_t epoch() const { return view_.epoch; }
   [[nodiscard]] const pool_key& pool() const { return pool_; }
   [[nodiscard]] const permit_steward& permits() const { return permits_; }
@@ -81,6 +83,7 @@ private:
   reserve_pool reserve_;
   view view_;
   bool gathering_ = true;
+  std::uint64_t granted_ = 0;
   std::map<node_id, pool_state> states_;                    // as last told
   std::set<std::pair<std::string, std::uint64_t>> cleared_; // lives
   std::map<departed_member, std::vector<share_key>> lost_;  // of lives to clear; empty: what they held is unknown

@@ -30,6 +30,7 @@ enum class slip : std::uint8_t {
   clear_without_asking, // a dead node's permits come back although its backends are there
   endless_lease,        // a node never lets go, and opens connections without a lease
   hasty_store,          // leases end in the store before a node can know
+  false_farewell,       // a node says that nothing of it is left although its backends are there
 };
 
 class cluster_simulator {
@@ -41,6 +42,7 @@ public:
   std::uint64_t served() const { return served_; }
   std::uint64_t views() const { return views_; }
   std::uint64_t fences() const { return fences_; }
+  std::uint64_t farewells() const { return farewells_; }
 
 private:
   using ms = std::int64_t;
@@ -84,6 +86,7 @@ private:
     std::map<pool_key, share> shares;
     std::set<node_core::clearing> clearing;
     std::uint64_t next_incarnation = 1;
+    bool draining = false, said_farewell = false;
   };
 
   std::uint64_t random(std::uint64_t below);
@@ -95,6 +98,9 @@ private:
   node_time clock(const node& n) const;
   void start(std::size_t n);
   void crash(std::size_t n);
+  void end(std::size_t n);
+  void drain(std::size_t n);
+  void go_on_draining(std::size_t n);
   void tick(std::size_t n);
   void after(std::size_t n); // carries out what the core has decided
   void send(std::size_t from, const node_core::outgoing& word);
@@ -133,7 +139,7 @@ private:
   std::map<std::uint64_t, backend> backends_; // as Postgres sees them
   std::uint64_t next_backend_ = 1;
   std::priority_queue<event, std::vector<event>, std::greater<>> queue_;
-  std::uint64_t order_ = 0, events_ = 0, served_ = 0, views_ = 0, fences_ = 0;
+  std::uint64_t order_ = 0, events_ = 0, served_ = 0, views_ = 0, fences_ = 0, farewells_ = 0;
   ms now_ = 0;
   bool faults_ = true, clients_ = true;
   std::set<std::pair<std::size_t, std::size_t>> cut_;

@@ -139,6 +139,61 @@ BOOST_AUTO_TEST_CASE(who_surrenders_is_gone_at_once) {
   BOOST_TEST(!all.nodes["b"]->take_fenced()); // nothing is left to let go of
 }
 
+BOOST_AUTO_TEST_CASE(who_leaves_in_good_order_is_no_dead_life_and_keeps_its_number) {
+  village all({"a", "b", "c"});
+  all.pass(milliseconds(1000));
+  all.nodes["b"]->announce_leaving(all.now);
+  all.pass(milliseconds(200));
+  BOOST_TEST(all.nodes["a"]->is_leaving("b"));
+  BOOST_TEST(all.members("a") == "abc");
+  BOOST_TEST((all.nodes["b"]->lease_end() > all.now));
+  all.nodes["b"]->leave(all.now);
+  BOOST_TEST((all.nodes["b"]->lease_end() == node_time{0})); // with this call
+  all.nodes["c"]->surrender(all.now);                        // the view changes at the same time
+  all.pass(milliseconds(500));
+  BOOST_TEST((all.nodes["b"]->state() == membership::phase::left));
+  BOOST_TEST(all.members("a") == "a");
+  BOOST_TEST(!all.nodes["a"]->is_leaving("b"));
+  BOOST_TEST(!all.nodes["b"]->take_fenced());
+  const auto& departed = all.nodes["a"]->current().departed;
+  BOOST_REQUIRE(departed.size() == 2U);
+  for (const departed_member& one : departed)
+    BOOST_TEST((one.incarnation == left_clean) == (one.name == "b"));
+  for (int i = 0; i < 3; ++i) { // again and again: one entry is enough
+    all.add("b");
+    all.pass(milliseconds(500));
+    BOOST_TEST(all.members("a") == "ab");
+    BOOST_TEST(find_member(all.nodes["a"]->current(), "b")->id == 2U);
+    all.nodes["b"]->leave(all.now);
+    all.pass(milliseconds(500));
+  }
+  BOOST_TEST(all.nodes["a"]->current().departed.size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(who_cannot_say_that_it_leaves_has_left_all_the_same) {
+  village all({"a", "b"});
+  all.pass(milliseconds(1000));
+  all.away = {"b"};
+  all.nodes["b"]->leave(all.now);
+  all.pass(milliseconds(3500));
+  BOOST_TEST((all.nodes["b"]->state() == membership::phase::left));
+  BOOST_TEST(all.members("a") == "a");
+  BOOST_TEST(all.nodes["a"]->current().departed[0].incarnation != left_clean); // its lease has ended: it is looked for
+}
+
+BOOST_AUTO_TEST_CASE(who_has_links_waits_until_they_are_open) {
+  village all({"a"});
+  membership_settings settings{store_root("test"), "l", "l:1", milliseconds(2000), budget_rule::strict, "l:2", 7};
+  all.nodes["l"] = std::make_unique<membership>(settings, all.now, 9);
+  all.pass(milliseconds(1000));
+  BOOST_TEST(all.members("a") == "a");
+  BOOST_TEST(all.nodes["l"]->problem().find("l:2") != std::string::npos);
+  all.nodes["l"]->link_is_open();
+  all.pass(milliseconds(1000));
+  BOOST_TEST(all.members("a") == "al");
+  BOOST_TEST(all.nodes["a"]->registered().at("l").record.link_number == 7U);
+}
+
 BOOST_AUTO_TEST_CASE(a_lost_answer_is_asked_for_again) {
   village all({"a"});
   all.answers_lost = {"a"};

@@ -39,7 +39,7 @@ std::vector<node_message> samples() {
       pool_known{pool, 7, 11},
       roster{2, 5, {{pool, 4711, 250}}},
       cancel_forward{123456, "secret"},
-      node_drain{"opera"},
+      node_drain{"token ops", "10.0.0.9", 5},
       node_record{"h:1", 1, "h:2", 9},
       view_record{some_view},
   };

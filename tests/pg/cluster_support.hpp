@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tests/actors/etcd_process.hpp"
+#include "tests/pg/api_support.hpp"
 #include "tests/support/certificates.hpp"
 #include "tests/support/pg_edge_process.hpp"
 #include "tests/support/postgres.hpp"
@@ -32,6 +33,7 @@ struct cluster_options {
   std::string more;     // of [cluster]
   bool tls = false;
   bool links = false;
+  bool api = false;     // serves the admin API, with api_boss as its token
   int size = pool_size; // of the pool
 };
 
@@ -59,6 +61,7 @@ public:
   pg_edge_process& operator[](std::size_t i) { return *all_.at(i); }
   std::size_t size() const { return all_.size(); }
   const std::string& address(std::size_t i) const { return addresses_.at(i); }
+  std::uint16_t api(std::size_t i) const { return apis_.at(i); }
   std::string folder() const { return folder_.path(); }
 
   /// One more.
@@ -67,6 +70,7 @@ public:
     if (i >= addresses_.size()) {
       addresses_.push_back("127.0.0.1:" + std::to_string(free_port()));
       links_.push_back("127.0.0.1:" + std::to_string(free_port()));
+      apis_.push_back(free_port());
     }
     all_.push_back(std::make_unique<pg_edge_process>(toml(i)));
     return *all_.back();
@@ -82,6 +86,9 @@ public:
     if (options_.tls)
       text += "certificate = \"" + (folder_ / (certificate + ".crt")) + "\"\nkey = \"" +
               (folder_ / (certificate + ".key")) + "\"\nca = \"" + (folder_ / "ca.crt") + "\"\n";
+    if (options_.api)
+      text += "[admin]\nlisten = \"127.0.0.1:" + std::to_string(apis_.at(i)) +
+              "\"\n[admin.tokens.boss]\nrole = \"admin\"\ntoken = \"" + api_boss + "\"\n";
     return simple_toml("reactors = 2\nadmin_users = \"trust_user\"\nmax_client_conn = 500\ndefault_pool_size = " +
                            std::to_string(options_.size) + "\n" + options_.settings,
                        text);
@@ -113,6 +120,7 @@ private:
   temp_dir folder_;
   certificate_authority authority_;
   std::vector<std::string> addresses_, links_;
+  std::vector<std::uint16_t> apis_;
   std::vector<std::unique_ptr<pg_edge_process>> all_;
 };
 
@@ -167,6 +175,88 @@ private:
   std::atomic<long> done_ = 0, errors_ = 0;
   mutable std::mutex mutex_;
   std::string last_error_;
+};
+
+/// Clients that come by any of some addresses and connect again when they are told, between two transactions, that
+/// their node ends. Each transaction writes a row of its own: what is lost, done twice or of unknown outcome is a
+/// failure.
+class roaming_clients {
+public:
+  /// `stays`: a client each, how many transactions it makes by one connection; 0: until that is ended.
+  roaming_clients(std::vector<std::string> conninfos, const std::vector<long>& stays)
+      : conninfos_(std::move(conninfos)) {
+    postgres::shared().query("drop table if exists roamed");
+    postgres::shared().query("create table roamed (client int, n int, primary key (client, n))");
+    postgres::shared().query("grant all on roamed to public");
+    for (std::size_t i = 0; i < stays.size(); ++i)
+      threads_.emplace_back([this, i, stay = stays[i]] { work(static_cast<int>(i), stay); });
+  }
+  ~roaming_clients() { stop(); }
+  void stop() {
+    stopping_ = true;
+    for (std::thread& one : threads_)
+      one.join();
+    threads_.clear();
+  }
+  bool progress(long more, milliseconds limit = milliseconds(40000)) const {
+    const long from = done;
+    return wait_for([&] { return done >= from + more || failures > 0; }, limit) && failures == 0;
+  }
+  std::string wrong() const {
+    const std::lock_guard guard(mutex_);
+    return wrong_;
+  }
+  /// After stop().
+  long rows() const { return std::stol(postgres::shared().query("select count(*) from roamed")); }
+  std::atomic<long> done = 0, failures = 0, told_to_go = 0, turned_away = 0;
+
+private:
+  void work(int client, long stay) {
+    long n = 0;
+    for (std::size_t at = static_cast<std::size_t>(client); !stopping_; ++at) {
+      pq connection = pq::attempt(conninfos_[at % conninfos_.size()]);
+      if (!connection.ok()) { // another one may let it in
+        if (++turned_away % 500 == 0) note("turned away again and again: " + connection.message());
+        std::this_thread::sleep_for(milliseconds(20));
+        continue;
+      }
+      for (long made = 0; !stopping_ && (stay == 0 || made < stay) && transaction(connection, client, n); ++made)
+        ++n;
+    }
+  }
+  /// False: connect again.
+  bool transaction(pq& connection, int client, long n) {
+    const pq_result begun = connection.try_exec("begin");
+    if (!begun.ok()) {
+      std::string why = begun.message() + connection.message();
+      for (const std::string& notice : connection.notices()) // libpq takes what comes unasked for one
+        why += notice;
+      if (why.find("terminating connection due to administrator command") == std::string::npos) note("begin: " + why);
+      ++told_to_go;
+      return false;
+    }
+    for (const std::string& sql :
+         {"insert into roamed values (" + std::to_string(client) + ", " + std::to_string(n) + ")",
+          std::string("commit")})
+      if (const pq_result result = connection.try_exec(sql); !result.ok()) {
+        note(sql + ": " + result.message() + connection.message());
+        stopping_ = true;
+        return false;
+      }
+    ++done;
+    return true;
+  }
+  void note(const std::string& what) {
+    ++failures;
+    const std::lock_guard guard(mutex_);
+    wrong_ += what + "\n";
+  }
+
+  std::vector<std::string> conninfos_;
+  std::vector<std::thread> threads_;
+  std::atomic<bool> stopping_ = false;
+  mutable std::mutex mutex_;
+  std::string wrong_;
 };
 
 } // namespace pg_edge::test

@@ -50,6 +50,10 @@ constexpr option_row drain_options[] = {
      "wait_for_clients wait_for_servers at_once"},
 };
 
+constexpr option_row node_options[] = {
+    {"--notice", "SECONDS", "how long clients are still let in while /readyz says draining; else 0"},
+    {"--wait", "SECONDS", "until the node has left; else 60, 0: not at all"},
+};
 constexpr option_row cluster_options[] = {
     {"--config", "FILE", "of this host's node; else /etc/pg_edge/pg_edge.toml"},
     {"--from", "STORE", "init: the SQLite store to copy objects from; else that of store_path"},
@@ -71,6 +75,7 @@ constexpr command_row rows[] = {
     {"clients", "[FILTER...]", 0, any, list_options, "client connections", show_clients},
     {"servers", "[FILTER...]", 0, any, list_options, "connections to Postgres", show_servers},
     {"sessions", "[FILTER...]", 0, any, list_options, "clients that have a server, with it", show_sessions},
+    {"nodes", "[FILTER...]", 0, any, list_options, "the nodes of the cluster, as this one sees them", show_nodes},
     {"bans", "[FILTER...]", 0, any, list_options, "who is kept out", show_bans},
     {"ban", "tenant|user|address NAME", 2, 2, ban_options, "end sessions and let nobody in", run_ban},
     {"unban", "tenant|user|address NAME", 2, 2, unban_options, "end a ban", run_unban},
@@ -88,6 +93,9 @@ constexpr command_row rows[] = {
      "found the cluster's store with this host's node, make its etcd a member, or take it out", run_cluster},
     {"cert", "ca | node NAME", 1, 2, cert_options, "make a private authority for a cluster, or a node's certificate",
      run_cert},
+    {"node", "drain NAME", 2, 2, node_options,
+     "have any node of the cluster hand over what it has, leave and end, when its clients' transactions have",
+     run_node},
     {"drain", "", 0, 0, drain_options, "end the node when its clients have gone", run_drain},
 };
 

@@ -45,6 +45,8 @@ constexpr std::string_view connection_columns[] = {"id",      "tenant", "databas
                                                    "address", "port",   "wait_us",  "connected_at", "application_name"};
 constexpr std::string_view session_columns[] = {"client",         "server",         "tenant",      "database",  "user",
                                                 "client_address", "server_address", "backend_pid", "request_at"};
+constexpr std::string_view node_columns[] = {"name",       "state",    "here",    "connected",    "epoch", "lease_ms",
+                                             "steward_of", "backends", "address", "link_address", "id",    "error"};
 constexpr std::string_view ban_columns[] = {"kind", "tenant", "name", "reason", "until", "by"};
 
 } // namespace
@@ -123,6 +125,9 @@ int show_servers(call& what) {
 }
 int show_sessions(call& what) {
   return show_list(what, "/v1/sessions", session_columns);
+}
+int show_nodes(call& what) {
+  return show_list(what, "/v1/nodes", node_columns);
 }
 int show_bans(call& what) {
   return show_list(what, "/v1/bans", ban_columns);

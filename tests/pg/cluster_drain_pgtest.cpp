@@ -1,0 +1,134 @@
+// A node of a cluster is drained under load: no transaction fails, the pool's size holds, and the others have what it
+// held at once, without looking for it in Postgres.
+#include "tests/pg/cluster_support.hpp"
+#include "tests/support/folders.hpp"
+
+using namespace pg_edge::test;
+
+namespace {
+
+run_result ctl(const nodes& all, std::size_t node, std::vector<std::string> words) {
+  std::vector<std::string> argv{std::string(build_folder) + "/pg_edgectl", "--url",
+                                "http://127.0.0.1:" + std::to_string(all.api(node)), "--token", api_boss};
+  argv.insert(argv.end(), words.begin(), words.end());
+  return run(argv, milliseconds(60000));
+}
+
+std::string state_of(const nodes& all, std::size_t asked, const std::string& name) {
+  const answer got = ask(all.api(asked), "GET", "/v1/nodes?name=" + name + "&sort=-epoch");
+  for (const auto& one : got.value().value("items", nlohmann::json::array()))
+    return one.value("state", "");
+  return "";
+}
+
+std::vector<std::string> conninfos(nodes& all) {
+  std::vector<std::string> result;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    result.push_back(all[i].conninfo());
+  return result;
+}
+
+std::string others(std::size_t but) {
+  std::string left;
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != but) left += (left.empty() ? "n" : ",n") + std::to_string(i);
+  return left;
+}
+
+void drain_each(int size) {
+  nodes all({.nodes = 3,
+             .settings = "query_wait_timeout = 60\n",
+             .more = "",
+             .tls = false,
+             .links = true,
+             .api = true,
+             .size = size});
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  roaming_clients clients(conninfos(all), std::vector<long>(9, 0));
+  BOOST_REQUIRE_MESSAGE(clients.progress(100), clients.wrong());
+  for (std::size_t victim = 0; victim < 3; ++victim) { // one of them is the pool's steward, and its home
+    const std::size_t asked = (victim + 1) % 3;        // any node can be asked
+    const run_result told = ctl(all, asked, {"node", "drain", "n" + std::to_string(victim)});
+    BOOST_TEST(told.status == 0, told.out << told.err << all[victim].log());
+    BOOST_TEST((all[victim].wait() == 0));
+    for (std::size_t i = 0; i < 3; ++i)
+      if (i != victim) {
+        BOOST_TEST(all.agree(i, others(victim)), all[i].log());
+        BOOST_TEST(!all[i].log_contains("event=permits_awaited"));
+        BOOST_TEST(!all[i].log_contains("event=permits_recovered")); // nobody had to look for anything
+      }
+    BOOST_TEST(state_of(all, asked, "n" + std::to_string(victim)) == "left");
+    BOOST_TEST(clients.progress(100), clients.wrong());
+    all[victim].start();
+    for (std::size_t i = 0; i < 3; ++i)
+      BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+    BOOST_TEST(clients.progress(100), clients.wrong());
+  }
+  clients.stop();
+  BOOST_TEST(clients.wrong() == "");
+  BOOST_TEST(clients.failures == 0);
+  BOOST_TEST(clients.rows() == clients.done);
+  BOOST_TEST(clients.told_to_go >= 3); // some were connected to a node that was drained
+  BOOST_TEST(watcher.max() <= size);
+  BOOST_TEST_MESSAGE("transactions " << clients.done << ", told to go " << clients.told_to_go << ", turned away "
+                                     << clients.turned_away << ", most backends " << watcher.max() << ", looks "
+                                     << watcher.samples());
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(cluster_drain_pgtest)
+
+BOOST_AUTO_TEST_CASE(each_node_in_turn_with_a_small_pool) {
+  drain_each(2);
+}
+
+BOOST_AUTO_TEST_CASE(each_node_in_turn_with_a_pool_that_is_everywhere) {
+  drain_each(12);
+}
+
+BOOST_AUTO_TEST_CASE(sigterm_hands_over_too_and_the_pool_is_whole_at_once) {
+  nodes all({.nodes = 3, .settings = "", .more = "failure_timeout = 30\n", .tls = false, .links = true});
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_TEST(pq(all[i].conninfo()).value("select 1") == "1");
+  BOOST_TEST(all[1].stop(SIGTERM) == 0);
+  // Far sooner than its lease would have ended.
+  for (const std::size_t i : {0U, 2U})
+    BOOST_TEST(all.agree(i, "n0,n2", milliseconds(10000)), all[i].log());
+  std::vector<std::unique_ptr<pq>> open;
+  for (int i = 0; i < pool_size; ++i) {
+    open.push_back(std::make_unique<pq>(all[i % 2 == 0 ? 0 : 2].conninfo()));
+    open.back()->exec("begin");
+  }
+  BOOST_TEST(postgres::shared().backends("trust_user") == pool_size);
+}
+
+BOOST_AUTO_TEST_CASE(readiness_gives_notice_while_clients_are_still_let_in) {
+  nodes all({.nodes = 2, .settings = "", .more = "", .tls = false, .links = true, .api = true});
+  for (std::size_t i = 0; i < 2; ++i)
+    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1"), all[i].log());
+  BOOST_TEST(ask(all.api(0), "GET", "/readyz").status == 200);
+  BOOST_TEST(ask(all.api(0), "POST", "/v1/nodes/n7/drain").status == 404);
+  BOOST_TEST(ask(all.api(0), "POST", "/v1/nodes/n0/drain", R"({"notice": -1})").field() == "notice");
+  BOOST_TEST(ask(all.api(0), "POST", "/v1/nodes/n0/drain", R"({"notice": 3600})").status == 202);
+  BOOST_TEST(wait_for([&] { return ask(all.api(0), "GET", "/readyz").status == 503; }));
+  BOOST_TEST(ask(all.api(0), "GET", "/readyz").body.find("draining") != std::string::npos);
+  BOOST_TEST(wait_for([&] { return state_of(all, 1, "n0") == "draining"; }));
+  BOOST_TEST(pq(all[0].conninfo()).value("select 1") == "1");
+  // A second word means now.
+  BOOST_TEST(ctl(all, 0, {"node", "drain", "n0"}).status == 0);
+  BOOST_TEST((all[0].wait() == 0));
+  BOOST_TEST(all.agree(1, "n1"));
+  BOOST_TEST(pq(all[1].conninfo()).value("select 1") == "1");
+  const answer audit = ask(all.api(1), "GET", "/v1/audit");
+  BOOST_TEST(audit.body.find("SHUTDOWN, wait for servers") != std::string::npos, audit.body);
+  const answer metrics = ask(all.api(1), "GET", "/metrics");
+  BOOST_TEST(metrics.body.find("pg_edge_cluster_nodes{state=\"left\"} 1") != std::string::npos, metrics.body);
+  BOOST_TEST(metrics.body.find("pg_edge_cluster_nodes{state=\"member\"} 1") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
