@@ -106,11 +106,10 @@ constexpr double slack = 0.25;
 
 } // namespace
 
-#ifndef PG_EDGE_SANITIZED // its allocator is not ours to count
-
 BOOST_AUTO_TEST_SUITE(counts_pgtest)
 
 BOOST_AUTO_TEST_CASE(a_transaction_costs_one_read_and_one_write_a_side_and_no_allocation) {
+  if (std::getenv("PG_EDGE_SANITIZED") != nullptr) return; // its allocator is not ours to count
   counted_node node;
   const std::string extended =
       parse_bytes("", "select 1") + bind_bytes("", "") + describe_bytes('P', "") + execute_bytes() + sync_bytes();
@@ -128,5 +127,3 @@ BOOST_AUTO_TEST_CASE(a_transaction_costs_one_read_and_one_write_a_side_and_no_al
 }
 
 BOOST_AUTO_TEST_SUITE_END()
-
-#endif
