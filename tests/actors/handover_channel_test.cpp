@@ -4,10 +4,10 @@
 
 #include <array>
 #include <fcntl.h>
+#include <future>
 #include <memory>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <thread>
 #include <unistd.h>
 
 using namespace pg_edge;
@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(descriptors_arrive_with_their_own_frames) {
     if (i % 3 == 0) two.here->send(cluster::client_taken{i}); // one without between them
     two.here->send(cluster::server_here{i}, owned_fd::copy_of(pipes[i][0]));
   }
-  std::thread writes([&] { BOOST_TEST(two.here->flush_now(a_while)); });
+  auto writes = std::async(std::launch::async, [&] { return two.here->flush_now(a_while); });
   for (std::size_t i = 0; i < pipes.size(); ++i) {
     std::string why;
     if (i % 3 == 0) {
@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(descriptors_arrive_with_their_own_frames) {
     BOOST_TEST((got->frame == cluster::handover_frame(cluster::server_here{i})));
     BOOST_TEST(file_of(got->descriptor.get()) == file_of(pipes[i][0]));
   }
-  writes.join();
+  BOOST_TEST(writes.get());
   for (auto& [read_end, write_end] : pipes) {
     ::close(read_end);
     ::close(write_end);
@@ -68,10 +68,10 @@ BOOST_AUTO_TEST_CASE(a_frame_larger_than_any_buffer_arrives_whole) {
   both_ends two;
   cluster::known_user user{"t", "u", std::string(5'000'000, 'x'), {}, {}};
   two.here->send(user);
-  std::thread writes([&] { BOOST_TEST(two.here->flush_now(a_while)); });
+  auto writes = std::async(std::launch::async, [&] { return two.here->flush_now(a_while); });
   std::string why;
   const auto got = two.there->next(a_while, why);
-  writes.join();
+  BOOST_TEST(writes.get());
   BOOST_REQUIRE(got.has_value());
   BOOST_TEST((got->frame == cluster::handover_frame(user)));
 }

@@ -49,6 +49,29 @@ BOOST_AUTO_TEST_CASE(B144_a_pause_shuts_what_it_names) {
   BOOST_TEST(shut() == "000");
 }
 
+BOOST_AUTO_TEST_CASE(B146_suspend_holds_all_gates_and_ends_when_no_share_moves) {
+  BOOST_TEST(gates.at_rest());
+  pool_gates::motion first(gates);
+  auto second = std::make_unique<pool_gates::motion>(gates);
+  BOOST_TEST((gates.suspend() == gate_answer::done));
+  BOOST_TEST((gates.suspend() == gate_answer::already_paused));
+  BOOST_TEST((gates.pause(acme_app) == gate_answer::already_paused));
+  BOOST_TEST((app->suspended() == suspension::held && beta->suspended() == suspension::held));
+  BOOST_TEST((gates.gate_of("acme", "late")->suspended() == suspension::held));
+  BOOST_TEST(shut() == "000"); // servers stay
+  first.set(false);
+  first.set(false);
+  BOOST_TEST(!gates.at_rest());
+  gates.cut_unsent();
+  BOOST_TEST((app->suspended() == suspension::cutting));
+  second = nullptr;
+  BOOST_TEST(gates.at_rest());
+  BOOST_TEST((gates.resume(everything) == gate_answer::done));
+  BOOST_TEST((app->suspended() == suspension::none && !gates.suspended()));
+  gates.cut_unsent(); // it came too late
+  BOOST_TEST((app->suspended() == suspension::none));
+}
+
 BOOST_AUTO_TEST_CASE(B145_a_second_word_is_answered_as_pgbouncer_does) {
   BOOST_TEST((gates.resume(everything) == gate_answer::node_not_paused));
   BOOST_TEST((gates.resume(acme_app) == gate_answer::scope_not_paused));
