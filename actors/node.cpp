@@ -473,6 +473,11 @@ bool node::take_over(const config::settings& settings, std::vector<std::string>&
   std::string error;
   if (settings.takeover_socket.empty())
     error = "--takeover: the settings have no takeover_socket";
+  else if (!settings.cluster.listen.empty()) // both would be the same member of it, with the same permits
+    error =
+        "--takeover: a node of a cluster (listen in [cluster]) cannot be taken over; have it drained by `pg_edgectl "
+        "node drain " +
+        settings.cluster.node + "` and start it again: the other nodes serve meanwhile";
   else if (!context_.handover.take_over(settings.takeover_socket, error))
     error = "--takeover: refused: " + error;
   if (!error.empty()) errors.push_back(error);

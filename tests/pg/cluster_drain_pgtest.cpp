@@ -107,6 +107,19 @@ BOOST_AUTO_TEST_CASE(sigterm_hands_over_too_and_the_pool_is_whole_at_once) {
   BOOST_TEST(postgres::shared().backends("trust_user") == pool_size);
 }
 
+BOOST_AUTO_TEST_CASE(a_node_of_a_cluster_is_not_taken_over_and_goes_on) {
+  nodes all(
+      {.nodes = 1, .settings = "takeover_socket = \"{dir}/takeover.sock\"\n", .more = "", .tls = false, .links = true});
+  BOOST_REQUIRE_MESSAGE(all.agree(0, "n0"), all[0].log());
+  pq client(all[0].conninfo());
+  BOOST_TEST(client.value("select 1") == "1");
+  const run_result tried = run({pg_edge_process::binary(), "--config", all[0].config_file(), "--takeover"});
+  BOOST_TEST(tried.status == 1);
+  BOOST_TEST((tried.out + tried.err).find("node drain n0") != std::string::npos, tried.out + tried.err);
+  BOOST_TEST(client.value("select 2") == "2");
+  BOOST_TEST(!all[0].log_contains("event=node_fenced"));
+}
+
 BOOST_AUTO_TEST_CASE(readiness_gives_notice_while_clients_are_still_let_in) {
   nodes all({.nodes = 2, .settings = "", .more = "", .tls = false, .links = true, .api = true});
   for (std::size_t i = 0; i < 2; ++i)

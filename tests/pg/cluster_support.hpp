@@ -60,6 +60,7 @@ public:
 
   pg_edge_process& operator[](std::size_t i) { return *all_.at(i); }
   std::size_t size() const { return all_.size(); }
+  int permits() const { return options_.size; }
   const std::string& address(std::size_t i) const { return addresses_.at(i); }
   std::uint16_t api(std::size_t i) const { return apis_.at(i); }
   std::string folder() const { return folder_.path(); }

@@ -1,0 +1,219 @@
+#include "actors/cluster_state.hpp"
+#include "config/network.hpp"
+
+#include <caf/io/all.hpp>
+#include <caf/openssl/all.hpp>
+
+#include <algorithm>
+
+namespace pg_edge::actors {
+
+namespace {
+
+using clock = cluster_state::clock;
+using cluster::node_core;
+
+/// Between two tries to reach an address.
+constexpr std::chrono::milliseconds first_pause{100}, longest_pause{2000};
+/// CAF and the other node have so long to answer.
+constexpr std::chrono::seconds greeting_limit{5};
+
+} // namespace
+
+cluster::node_hello cluster_state::own_hello(bool answer) const {
+  return {settings.name, settings.node, settings.address(), std::string("pg_edge ") + PG_EDGE_VERSION, answer};
+}
+
+void cluster_state::send_raw(const caf::actor& to, const cluster::node_message& what, std::uint64_t incarnation) {
+  self->send(to, node_envelope{cluster::encode(what), incarnation});
+}
+
+const std::string* cluster_state::address_of(const caf::actor_addr& handle) const {
+  for (const auto& [address, one] : peers)
+    if (one.handle && one.handle.address() == handle) return &address;
+  return nullptr;
+}
+
+void cluster_state::look_after_peers() {
+  const auto now = clock::now();
+  const auto& registered = core->members().registered();
+  for (const auto& [name, one] : registered)
+    if (name != settings.node) peers[one.record.address].name = name;
+  std::erase_if(peers, [&](const auto& one) { // who is away is called again while the store knows it, no longer
+    return one.second.state == way::unknown &&
+           std::none_of(registered.begin(), registered.end(),
+                        [&](const auto& other) { return other.second.record.address == one.first; });
+  });
+  for (auto& [address, whom] : peers) {
+    if (whom.state == way::unknown && now >= whom.next_try) dial(address, whom);
+    const bool waits = whom.state == way::connecting || whom.state == way::greeting;
+    if (waits && now - whom.since > greeting_limit) failed(address, "no answer to hello");
+  }
+}
+
+void cluster_state::dial(const std::string& address, peer& whom) {
+  if (leaving) return;
+  whom.state = way::probing;
+  whom.since = clock::now();
+  probe_address(self, address);
+}
+
+void cluster_state::connect(const address_probed& result) {
+  const auto found = peers.find(result.address);
+  if (found == peers.end() || found->second.state != way::probing) return;
+  if (!result.error.empty()) return failed(result.address, result.error);
+  const auto parts = config::parse_endpoint(result.address);
+  found->second.state = way::connecting;
+  found->second.since = clock::now();
+  auto& system = self->system();
+  const auto middleman =
+      uses_tls(settings) ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
+  self->request(middleman, greeting_limit, caf::connect_atom::value, parts->host, parts->port)
+      .then(
+          [this, address = result.address](const caf::node_id&, caf::strong_actor_ptr& handle,
+                                           const std::set<std::string>&) {
+            if (handle)
+              greet(address, caf::actor_cast<caf::actor>(handle));
+            else
+              failed(address, "nobody of pg_edge listens there", true);
+          },
+          [this, address = result.address](caf::error& error) {
+            const std::string text = self->system().render(error);
+            failed(address,
+                   uses_tls(settings)
+                       ? "no TLS connection that both sides trust (is its certificate of the same ca? is "
+                         "ours?): " +
+                             text
+                       : text,
+                   true);
+          });
+}
+
+void cluster_state::greet(const std::string& address, const caf::actor& handle) {
+  peer& whom = peers[address];
+  if (whom.state == way::connected && whom.handle == handle) return;
+  whom.state = way::greeting;
+  whom.since = clock::now();
+  whom.handle = handle;
+  self->monitor(handle);
+  send_raw(handle, own_hello(false));
+}
+
+/// `tell`: a reason for people to act, not just an address where nobody listens yet.
+void cluster_state::failed(const std::string& address, const std::string& why, bool tell) {
+  peer& whom = peers[address];
+  if (whom.state == way::connected) return;
+  whom.state = way::unknown;
+  whom.handle = nullptr;
+  whom.pause = std::clamp(whom.pause * 2, 2 * first_pause, longest_pause);
+  whom.next_try = clock::now() + whom.pause;
+  if (std::exchange(whom.error, why) != why)
+    log(tell ? level::warning : level::info, tell ? cluster_events::refused : cluster_events::lost,
+        {{"address", address}, {"node", whom.name}, {"reason", why}});
+}
+
+void cluster_state::connected(const std::string& address, const std::string& name, const caf::actor& handle) {
+  peer& whom = peers[address];
+  if (whom.state == way::connected && whom.handle == handle) return;
+  whom.state = way::connected;
+  whom.handle = handle;
+  whom.name = name;
+  whom.error.clear();
+  whom.pause = {};
+  log(level::info, cluster_events::connected, {{"address", address}, {"node", name}});
+  core->reconnected(now_ms(), address);
+  send_roster();
+}
+
+void cluster_state::down(const caf::down_msg& message) {
+  const std::string* address = address_of(message.source);
+  if (address == nullptr) return;
+  peer& whom = peers[*address];
+  const bool was = whom.state == way::connected;
+  whom.state = way::unknown;
+  whom.handle = nullptr;
+  whom.next_try = clock::now() + first_pause;
+  if (was) {
+    whom.error = "the connection has ended";
+    log(level::warning, cluster_events::lost, {{"address", *address}, {"node", whom.name}, {"reason", whom.error}});
+  } else if (whom.error.empty()) {
+    failed(*address, "the connection ended before hello was answered");
+  }
+}
+
+void cluster_state::on_hello(const cluster::node_hello& what, std::uint16_t version, const caf::actor& from) {
+  const std::string why = cluster::mismatch(own_hello(false), what, version);
+  if (!why.empty()) {
+    log(level::warning, cluster_events::refused, {{"address", what.address}, {"node", what.name}, {"reason", why}});
+    return send_raw(from, cluster::node_refusal{why});
+  }
+  if (!what.answer) {
+    self->monitor(from);
+    send_raw(from, own_hello(true));
+  }
+  connected(what.address, what.name, from);
+}
+
+void cluster_state::on_envelope(const node_envelope& envelope) {
+  const auto from = caf::actor_cast<caf::actor>(self->current_sender());
+  if (!from) return;
+  const auto read = cluster::decode(envelope.raw);
+  if (read.malformed) {
+    log(level::error, cluster_events::refused, {{"reason", "a message that cannot be read"}});
+    return;
+  }
+  if (!read.what) return; // of a later release: it knows that we may not know it
+  if (const auto* hello = std::get_if<cluster::node_hello>(&*read.what)) return on_hello(*hello, read.version, from);
+  const std::string* address = address_of(from.address());
+  if (address == nullptr) return;
+  if (const auto* refused = std::get_if<cluster::node_refusal>(&*read.what))
+    return failed(*address, refused->why, true);
+  if (peers[*address].state != way::connected) return;
+  const node_core::sender sender{peers[*address].name, envelope.incarnation};
+  if (const auto* roster = std::get_if<cluster::roster>(&*read.what)) {
+    if (cluster::has_member(core->members().current(), sender.name, roster->incarnation))
+      rosters[roster->node] = {roster->incarnation, clock::now(), roster->backends};
+    return;
+  }
+  if (const auto* cancel = std::get_if<cluster::cancel_forward>(&*read.what)) {
+    if (const caf::actor whom = node->cancels.find(cancel->process_id, cancel->secret))
+      caf::anon_send(whom, cancel_client{});
+    return;
+  }
+  if (const auto* drain = std::get_if<cluster::node_drain>(&*read.what)) {
+    if (cluster::has_member(core->members().current(), sender.name, sender.incarnation))
+      drain_here({drain->by + " by node " + sender.name, drain->from}, std::chrono::seconds(drain->notice_s));
+    return;
+  }
+  core->on_message(now_ms(), sender, *read.what);
+}
+
+void cluster_state::drain_here(const author& by, std::chrono::seconds notice) {
+  caf::anon_send(node->node, shut_down{shutdown_mode::wait_for_servers, by, notice});
+}
+
+member_drains cluster_state::drain(const drain_member& wanted) {
+  member_drains result;
+  if (wanted.node == settings.node) {
+    drain_here(wanted.by, wanted.notice);
+    result.known = true;
+    return result;
+  }
+  const cluster::member* whom = cluster::find_member(core->members().current(), wanted.node);
+  const cluster::member* own = core->members().self();
+  result.known = whom != nullptr;
+  if (whom == nullptr) return result;
+  const auto way_there = peers.find(whom->address);
+  if (own == nullptr)
+    result.error = "this node is not in the cluster at present";
+  else if (way_there == peers.end() || way_there->second.state != way::connected)
+    result.error = "there is no connection to it at present" +
+                   (way_there == peers.end() || way_there->second.error.empty() ? "" : ": " + way_there->second.error);
+  else
+    send_raw(way_there->second.handle,
+             cluster::node_drain{wanted.by.who, wanted.by.from, static_cast<std::uint32_t>(wanted.notice.count())},
+             own->incarnation);
+  return result;
+}
+
+} // namespace pg_edge::actors
