@@ -107,6 +107,40 @@ BOOST_AUTO_TEST_CASE(sigterm_hands_over_too_and_the_pool_is_whole_at_once) {
   BOOST_TEST(postgres::shared().backends("trust_user") == pool_size);
 }
 
+BOOST_AUTO_TEST_CASE(a_long_transaction_on_the_node_that_drains_holds_up_only_itself) {
+  nodes all({.nodes = 3,
+             .settings = "query_wait_timeout = 60\n",
+             .more = "",
+             .tls = false,
+             .links = true,
+             .api = true,
+             .size = 2});
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  BOOST_TEST(pq(all[0].conninfo()).value("select 1") == "1");
+  std::size_t home = 0; // where the pool lives
+  while (home < 2 && pq(all[home].conninfo("trust_user", "pgbouncer")).exec("show servers").rows() == 0)
+    ++home;
+  const std::size_t elsewhere = (home + 1) % 3;
+  pq slow(all[home].conninfo());
+  slow.exec("begin");
+  busy_clients clients; // relayed to the node that drains, at first
+  clients.start(all[elsewhere], 3);
+  BOOST_REQUIRE(clients.progress(50));
+  BOOST_TEST(ctl(all, elsewhere, {"node", "drain", "n" + std::to_string(home), "--wait", "0"}).status == 0);
+  BOOST_TEST(wait_for([&] { return state_of(all, elsewhere, "n" + std::to_string(home)) == "draining"; }));
+  BOOST_TEST(clients.progress(300), clients.last_error());
+  BOOST_TEST(all[home].running());
+  BOOST_TEST(slow.value("select 'its transaction goes on'") == "its transaction goes on");
+  slow.exec("commit");
+  BOOST_TEST((all[home].wait() == 0));
+  BOOST_TEST(clients.progress(100), clients.last_error());
+  clients.stop();
+  BOOST_TEST(clients.errors() == 0, clients.last_error());
+  BOOST_TEST(watcher.max() <= 2);
+}
+
 BOOST_AUTO_TEST_CASE(a_node_of_a_cluster_is_not_taken_over_and_goes_on) {
   nodes all(
       {.nodes = 1, .settings = "takeover_socket = \"{dir}/takeover.sock\"\n", .more = "", .tls = false, .links = true});

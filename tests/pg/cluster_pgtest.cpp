@@ -61,6 +61,7 @@ void lose_one(nodes& all, const std::function<void(pg_edge_process&)>& lose, std
   for (const std::size_t i : survivors)
     clients.start(all[i], 3);
   BOOST_REQUIRE(clients.progress());
+  BOOST_REQUIRE(all.all_connected());
   lose(all[victim]);
   const std::string left = "n" + std::to_string(survivors[0]) + ",n" + std::to_string(survivors[1]);
   for (const std::size_t i : survivors)

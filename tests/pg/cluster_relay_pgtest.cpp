@@ -158,7 +158,9 @@ BOOST_AUTO_TEST_CASE(B119_a_cancel_through_any_node_finds_a_relayed_query) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(B166_the_home_of_a_small_pool_is_killed_and_clients_elsewhere_go_on) {
+/// The home is lost by `lose`, the clients of the others go on, and when it is there again by `revive` the pool goes
+/// home.
+void lose_home(const std::function<void(pg_edge_process&)>& lose, const std::function<void(pg_edge_process&)>& revive) {
   small_pool pool;
   nodes& all = pool.all;
   BOOST_TEST(pq(all[0].conninfo()).value("select 1") == "1");
@@ -171,8 +173,8 @@ BOOST_AUTO_TEST_CASE(B166_the_home_of_a_small_pool_is_killed_and_clients_elsewhe
   for (std::size_t i = 0; i < 3; ++i)
     if (i != home) clients.start(all[i], 3);
   BOOST_REQUIRE(clients.progress(100));
-  all[home].signal(SIGKILL);
-  BOOST_TEST(all[home].wait().has_value());
+  BOOST_REQUIRE(all.all_connected());
+  lose(all[home]);
   std::string left;
   for (std::size_t i = 0; i < 3; ++i)
     if (i != home) left += (left.empty() ? "n" : ",n") + std::to_string(i);
@@ -182,16 +184,34 @@ BOOST_AUTO_TEST_CASE(B166_the_home_of_a_small_pool_is_killed_and_clients_elsewhe
   BOOST_TEST(idle.value("show time zone") == "Asia/Tokyo");
   BOOST_TEST(idle.exec_prepared("kept", {"4"}).value() == "8");
   // It comes back, and the pool goes home: those that are relayed follow.
-  all[home].start();
+  const int logins = logins_of(all[home]);
+  revive(all[home]);
   for (std::size_t i = 0; i < 3; ++i)
     BOOST_TEST(all.agree(i, "n0,n1,n2"), all[i].log());
-  BOOST_TEST(wait_for([&] { return logins_of(all[home]) > 0; }, milliseconds(20000)));
+  BOOST_TEST(wait_for([&] { return logins_of(all[home]) != logins; }, milliseconds(20000)));
   BOOST_TEST(clients.progress(300), clients.wrong());
   BOOST_TEST(idle.exec_prepared("kept", {"5"}).value() == "10");
   clients.stop();
   BOOST_TEST(clients.wrong() == "");
   BOOST_TEST(clients.lost <= 6); // each client once at most: those with something under way
   BOOST_TEST(watcher.max() <= small);
+}
+
+BOOST_AUTO_TEST_CASE(B166_the_home_of_a_small_pool_is_killed_and_clients_elsewhere_go_on) {
+  lose_home(
+      [](pg_edge_process& home) {
+        home.signal(SIGKILL);
+        BOOST_TEST(home.wait().has_value());
+      },
+      [](pg_edge_process& home) { home.start(); });
+}
+
+BOOST_AUTO_TEST_CASE(B166_the_home_of_a_small_pool_stands_still_and_clients_elsewhere_go_on) {
+  lose_home([](pg_edge_process& home) { home.signal(SIGSTOP); },
+            [](pg_edge_process& home) {
+              home.signal(SIGCONT);
+              BOOST_TEST(home.wait_for_log("event=node_fenced", milliseconds(30000)), home.log());
+            });
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_with_enough_permits_is_served_where_its_clients_are) {

@@ -105,6 +105,22 @@ public:
   bool agree(std::size_t i, const std::string& members, milliseconds limit = milliseconds(40000)) {
     return wait_for([&] { return last_members(i) == members; }, limit);
   }
+  /// Whether every node can speak to every other: a node that stands still before that has told nobody what it has, and
+  /// two that call each other at the same moment lose one connection and begin again.
+  bool all_connected(milliseconds limit = milliseconds(40000)) {
+    return wait_for(
+        [&] {
+          for (const auto& one : all_) {
+            const pq_result rows = pq(one->conninfo("trust_user", "pgbouncer")).exec("show nodes");
+            std::size_t members = 0; // who cannot be spoken to is "unreachable"
+            for (int row = 0; row < rows.rows(); ++row)
+              members += rows.value(row, 3) == "member" ? 1 : 0;
+            if (members != all_.size()) return false;
+          }
+          return true;
+        },
+        limit);
+  }
   std::string last_members(std::size_t i) const {
     const std::string log = all_[i]->log();
     const std::size_t line = log.rfind("event=cluster_view");
