@@ -262,6 +262,7 @@ std::vector<reactor_row> reactor_rows(const node_view& view) {
 
 std::vector<actor_row> actor_rows(const node_view&) {
   std::vector<actor_row> rows;
+  rows.reserve(std::size(actor_kinds));
   for (const actor_kind_row& kind : actor_kinds)
     rows.push_back({kind.name, kind.help, actor_stats::read(kind.kind)});
   return rows;

@@ -300,7 +300,7 @@ cluster_link& this_cluster() {
 caf::actor spawn_cluster_node(caf::actor_system& system, node_context& node, const config::cluster_settings& settings,
                               cluster::peer_number number, std::string& error) {
   const auto here = config::parse_endpoint(settings.listen);
-  const caf::actor made = system.spawn<caf::detached>(cluster_node, &node, settings, number);
+  caf::actor made = system.spawn<caf::detached>(cluster_node, &node, settings, number);
   // A detached actor begins on its own thread: its first answer says that it has.
   caf::scoped_actor wait{system};
   wait->request(made, std::chrono::seconds(10), list_nodes{})

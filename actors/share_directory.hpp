@@ -35,7 +35,11 @@ public:
 private:
   using key = std::tuple<std::string_view, std::string_view, std::string_view>;
   using owned_key = std::tuple<std::string, std::string, std::string>;
-  std::map<owned_key, share*, std::less<>> shares_;
+  struct by_names { // of any kind, so that none has to be copied to be looked for
+    using is_transparent = void;
+    bool operator()(const key& a, const key& b) const { return a < b; }
+  };
+  std::map<owned_key, share*, by_names> shares_;
 };
 
 } // namespace pg_edge::actors

@@ -15,6 +15,7 @@ const home_candidate* home_for(const std::vector<home_candidate>& nodes, const p
     const home_candidate* node = nullptr;
   };
   std::vector<weighed> order;
+  order.reserve(nodes.size());
   for (const home_candidate& one : nodes)
     order.push_back({place_weight(pool, one.name), &one});
   const auto heavier = [](const weighed& a, const weighed& b) {
