@@ -55,6 +55,7 @@ void search_at(const libpq_options& options, const std::string& host, const clus
     return;
   }
   std::vector<cluster::listed_backend> backends;
+  backends.reserve(static_cast<std::size_t>(PQntuples(listed.get())));
   for (int row = 0; row < PQntuples(listed.get()); ++row)
     backends.push_back({static_cast<std::int32_t>(std::atol(PQgetvalue(listed.get(), row, 0))),
                         std::atoll(PQgetvalue(listed.get(), row, 1))});
