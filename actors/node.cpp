@@ -64,6 +64,7 @@ struct node_state {
   std::unique_ptr<live_settings> settings;
   std::vector<caf::actor>* listeners = nullptr;
   std::atomic<bool>* finished = nullptr;
+  std::size_t doors_closing = 0;
   bool stopping = false;
   bool handing_over = false;
   handover_watch handing;
@@ -125,6 +126,17 @@ void give_notice(node_self self, const shut_down& message) {
   self->delayed_send(self, message.notice, notice_over_atom::value, static_cast<std::uint8_t>(message.mode));
 }
 
+/// A listener may have accepted somebody before it reads this: until it is gone there may be clients to come.
+void close_doors(node_self self, const std::string& why) {
+  node_state& state = self->state;
+  for (const caf::actor& listener : *state.listeners) {
+    ++state.doors_closing;
+    self->monitor(listener);
+    caf::anon_send(listener, close_server{why});
+  }
+  state.listeners->clear();
+}
+
 void begin_shutdown(node_self self, shutdown_mode mode) {
   node_state& state = self->state;
   announce_end(self);
@@ -134,8 +146,7 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
   service_manager::stopping("Stopping: " + std::string(describe_mode(mode)));
   end_suspension(*state.context, "shutdown");
   state.context->handover.close_doors();
-  for (const caf::actor& listener : *state.listeners)
-    caf::anon_send(listener, close_server{"shutdown"});
+  close_doors(self, "shutdown");
   // A second word means: now.
   if (mode == shutdown_mode::at_once || state.stopping) {
     *state.finished = true;
@@ -218,9 +229,7 @@ void begin_handing_over(node_self self) {
   service_manager::main_process(state.context->handover.other());
   audit(self, {other_process(self), "TAKEOVER"});
   end_suspension(*state.context, "takeover");
-  for (const caf::actor& listener : *state.listeners)
-    caf::anon_send(listener, close_server{"another process accepts connections"});
-  state.listeners->clear();
+  close_doors(self, "another process accepts connections");
   if (!state.stopping) caf::anon_send(self, look_again_atom::value);
 }
 
@@ -267,6 +276,7 @@ inner_node_actor::behavior_type node_behaviour(node_self self, node_context* con
   self->state.settings = std::make_unique<live_settings>(*context, std::move(file));
   self->state.listeners = listeners;
   self->state.finished = finished;
+  self->set_down_handler([self](const caf::down_msg&) { --self->state.doors_closing; });
   return {
       [self](const reload_settings& wanted) {
         self->state.stats.note(self);
@@ -311,7 +321,7 @@ inner_node_actor::behavior_type node_behaviour(node_self self, node_context* con
         const bool done = state.handing_over
                               ? handed_over(self)
                               : state.context->clients.load(std::memory_order_relaxed) <= 0 && has_left_cluster(self);
-        if (done) {
+        if (done && state.doors_closing == 0) {
           state.context->draining = true; // what the reactors end now has not failed
           *state.finished = true;
         } else {
