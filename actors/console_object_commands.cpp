@@ -53,7 +53,7 @@ ban_words read_ban(const console_words& words, bool with_terms) {
   out.id.kind = config::object_kind::ban_address;
   std::string tenant, user, address;
   for (std::size_t at = 0; at < words.size();) {
-    const std::string word = words[at++];
+    const std::string& word = words[at++];
     const bool one_word = same_word(word, "tenant") || same_word(word, "user") || same_word(word, "reason");
     if (!is_keyword(word) || at == words.size()) {
       out.fault = "not understood at \"" + word + "\"";
