@@ -155,6 +155,7 @@ bool etcd_child::spawn(std::string& error) {
                                  prefix + "cert-file=" + options_.cert_file, prefix + "key-file=" + options_.key_file});
     }
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words)
     argv.push_back(word.data());
   argv.push_back(nullptr);

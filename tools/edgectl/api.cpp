@@ -90,7 +90,7 @@ api_answer api::ask(std::string_view method, const std::string& path, const json
   const CURLcode result = ::curl_easy_perform(curl);
   ::curl_slist_free_all(list);
   if (result != CURLE_OK) {
-    const std::string why = reason.c_str();
+    const std::string why = reason.substr(0, reason.find('\0')); // the buffer's text
     throw api_error(0, "cannot reach " + options_.url + ": " + (why.empty() ? ::curl_easy_strerror(result) : why) +
                            "; is [admin] in the node's configuration, and --url right?");
   }
