@@ -190,7 +190,7 @@ void nodes_by_state(const view& from, out& to) {
 }
 template <auto Member>
 void cluster_value(const view& from, out& to) {
-  if (from.nodes != nullptr) to.add({}, number(from.nodes.get()->*Member));
+  if (const auto* const nodes = from.nodes.get(); nodes != nullptr) to.add({}, number(nodes->*Member));
 }
 void lease_seconds(const view& from, out& to) {
   if (from.nodes != nullptr) to.add({}, static_cast<double>(from.nodes->lease_ms) / 1000);

@@ -198,7 +198,7 @@ inner_metrics::behavior_type metrics(inner_metrics::stateful_pointer<metrics_hol
 } // namespace
 
 metrics_actor spawn_metrics(caf::actor_system& system, node_context& node) {
-  const metrics_actor made = system.spawn(metrics, &node);
+  metrics_actor made = system.spawn(metrics, &node);
   system.registry().put(registered_name, caf::actor_cast<caf::strong_actor_ptr>(made));
   return made;
 }
