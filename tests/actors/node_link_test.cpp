@@ -167,21 +167,25 @@ struct two_nodes {
     second.become(two);
     link_service service;
     service.opened = [this](reactor&, node_number from, carried_stream_ptr what, std::string_view request) {
-      BOOST_TEST(from == 1);
+      const std::lock_guard held(near->mutex);
+      if (from != 1) requests += "from another than node 1: ";
       requests += request;
       // On another reactor than the link, as a client is that has moved to its share.
       server = spawn_pinned<stream_owner>(*reactors[2], std::move(what), far, echo, far_reads);
     };
-    service.signalled = [this](node_number, std::string_view what) { word = what; };
+    service.signalled = [this](node_number, std::string_view what) {
+      const std::lock_guard held(near->mutex);
+      word = what;
+    };
     second.serve(std::move(service));
     listen();
   }
   ~two_nodes() {
-    server = client = nullptr;
     for (auto& r : reactors)
       r->stop();
     for (auto& r : reactors)
       r->join();
+    server = client = nullptr;
     system.reset();
     reactors.clear();
   }
@@ -213,11 +217,18 @@ struct two_nodes {
   std::vector<std::unique_ptr<reactor>> reactors;
   node_links first, second;
   std::shared_ptr<seen> near = std::make_shared<seen>(), far = std::make_shared<seen>();
-  caf::actor listener, client, server;
-  std::string requests, word;
+  caf::actor listener, client;
+  caf::actor server;          // this and what follows: under the lock of `near`
+  std::string requests, word; // what node 2 was asked for, and told
   bool echo = true, far_reads = true;
   int port = 0;
 };
+
+template <class T>
+T guarded(two_nodes& nodes, T two_nodes::*member) {
+  const std::lock_guard held(nodes.near->mutex);
+  return nodes.*member;
+}
 
 std::string reason(two_nodes& nodes) {
   BOOST_TEST(eventually([&] { return nodes.near->ended.load(); }));
@@ -269,7 +280,7 @@ BOOST_AUTO_TEST_CASE(bytes_go_there_and_back_and_the_end_too) {
   BOOST_TEST(eventually([&] { return nodes.near->ended.load(); }));
   BOOST_TEST(nodes.near->text() == "hello");
   BOOST_TEST(nodes.near->why == "");
-  BOOST_TEST(nodes.requests == "please");
+  BOOST_TEST(guarded(nodes, &two_nodes::requests) == "please");
 }
 
 BOOST_AUTO_TEST_CASE(with_tls_on_both_sides) {
@@ -293,7 +304,7 @@ BOOST_AUTO_TEST_CASE(a_node_with_a_certificate_of_another_authority_is_refused_o
   two_nodes nodes(link_identity{}, keys.identity("ours")); // plain
   caf::anon_send(nodes.start_client(), write_this{"hello"});
   BOOST_TEST(!reason(nodes).empty());
-  BOOST_TEST(nodes.requests == "");
+  BOOST_TEST(guarded(nodes, &two_nodes::requests) == "");
 }
 
 BOOST_AUTO_TEST_CASE(another_cluster_is_refused_with_the_reason) {
@@ -303,7 +314,7 @@ BOOST_AUTO_TEST_CASE(another_cluster_is_refused_with_the_reason) {
   caf::anon_send(nodes.start_client(), write_this{"hello"});
   const std::string why = reason(nodes);
   BOOST_TEST(why.find("the cluster") != std::string::npos, why);
-  BOOST_TEST(nodes.requests == "");
+  BOOST_TEST(guarded(nodes, &two_nodes::requests) == "");
 }
 
 BOOST_AUTO_TEST_CASE(another_node_at_the_address_is_refused) {
@@ -324,7 +335,7 @@ BOOST_AUTO_TEST_CASE(a_reader_who_stops_costs_his_windows_and_no_more) {
   BOOST_TEST(eventually([&] { return nodes.near->written.load() >= pg_edge::cluster::stream_window; }));
   std::this_thread::sleep_for(200ms); // what could be wrong would go on growing
   BOOST_TEST(nodes.near->written.load() <= bound);
-  caf::anon_send(nodes.server, read_on{});
+  caf::anon_send(guarded(nodes, &two_nodes::server), read_on{});
   BOOST_TEST(eventually([&] { return nodes.near->count.load() == all; }));
 }
 
