@@ -1,18 +1,10 @@
 // A node of a cluster is drained under load: no transaction fails, the pool's size holds, and the others have what it
 // held at once, without looking for it in Postgres.
 #include "tests/pg/cluster_support.hpp"
-#include "tests/support/folders.hpp"
 
 using namespace pg_edge::test;
 
 namespace {
-
-run_result ctl(const nodes& all, std::size_t node, std::vector<std::string> words) {
-  std::vector<std::string> argv{std::string(build_folder) + "/pg_edgectl", "--url",
-                                "http://127.0.0.1:" + std::to_string(all.api(node)), "--token", api_boss};
-  argv.insert(argv.end(), words.begin(), words.end());
-  return run(argv, milliseconds(60000));
-}
 
 std::string state_of(const nodes& all, std::size_t asked, const std::string& name) {
   const answer got = ask(all.api(asked), "GET", "/v1/nodes?name=" + name + "&sort=-epoch");
@@ -36,15 +28,8 @@ std::string others(std::size_t but) {
 }
 
 void drain_each(int size) {
-  nodes all({.nodes = 3,
-             .settings = "query_wait_timeout = 60\n",
-             .more = "",
-             .tls = false,
-             .links = true,
-             .api = true,
-             .size = size});
-  for (std::size_t i = 0; i < 3; ++i)
-    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  nodes all(drained_nodes(size));
+  all.require_agreement();
   const backend_watcher watcher(postgres::shared(), "trust_user");
   roaming_clients clients(conninfos(all), std::vector<long>(9, 0));
   BOOST_REQUIRE_MESSAGE(clients.progress(100), clients.wrong());
@@ -62,19 +47,10 @@ void drain_each(int size) {
     BOOST_TEST(state_of(all, asked, "n" + std::to_string(victim)) == "left");
     BOOST_TEST(clients.progress(100), clients.wrong());
     all[victim].start();
-    for (std::size_t i = 0; i < 3; ++i)
-      BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+    all.require_agreement();
     BOOST_TEST(clients.progress(100), clients.wrong());
   }
-  clients.stop();
-  BOOST_TEST(clients.wrong() == "");
-  BOOST_TEST(clients.failures == 0);
-  BOOST_TEST(clients.rows() == clients.done);
-  BOOST_TEST(clients.told_to_go >= 3); // some were connected to a node that was drained
-  BOOST_TEST(watcher.max() <= size);
-  BOOST_TEST_MESSAGE("transactions " << clients.done << ", told to go " << clients.told_to_go << ", turned away "
-                                     << clients.turned_away << ", most backends " << watcher.max() << ", looks "
-                                     << watcher.samples());
+  clients.expect_no_loss(watcher, size);
 }
 
 } // namespace
@@ -91,8 +67,7 @@ BOOST_AUTO_TEST_CASE(each_node_in_turn_with_a_pool_that_is_everywhere) {
 
 BOOST_AUTO_TEST_CASE(sigterm_hands_over_too_and_the_pool_is_whole_at_once) {
   nodes all({.nodes = 3, .settings = "", .more = "failure_timeout = 30\n", .tls = false, .links = true});
-  for (std::size_t i = 0; i < 3; ++i)
-    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  all.require_agreement();
   for (std::size_t i = 0; i < 3; ++i)
     BOOST_TEST(pq(all[i].conninfo()).value("select 1") == "1");
   BOOST_TEST(all[1].stop(SIGTERM) == 0);
@@ -108,15 +83,8 @@ BOOST_AUTO_TEST_CASE(sigterm_hands_over_too_and_the_pool_is_whole_at_once) {
 }
 
 BOOST_AUTO_TEST_CASE(a_long_transaction_on_the_node_that_drains_holds_up_only_itself) {
-  nodes all({.nodes = 3,
-             .settings = "query_wait_timeout = 60\n",
-             .more = "",
-             .tls = false,
-             .links = true,
-             .api = true,
-             .size = 2});
-  for (std::size_t i = 0; i < 3; ++i)
-    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  nodes all(drained_nodes(2));
+  all.require_agreement();
   const backend_watcher watcher(postgres::shared(), "trust_user");
   BOOST_TEST(pq(all[0].conninfo()).value("select 1") == "1");
   std::size_t home = 0; // where the pool lives

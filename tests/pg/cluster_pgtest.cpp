@@ -8,8 +8,7 @@ BOOST_AUTO_TEST_SUITE(cluster_pgtest)
 
 BOOST_AUTO_TEST_CASE(B163_a_pool_is_one_over_three_nodes) {
   nodes all;
-  for (std::size_t i = 0; i < 3; ++i)
-    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  all.require_agreement();
   const backend_watcher watcher(postgres::shared(), "trust_user");
   busy_clients clients;
   for (std::size_t i = 0; i < 3; ++i)
@@ -49,8 +48,7 @@ BOOST_AUTO_TEST_CASE(B163_a_node_that_joins_serves_and_one_that_leaves_gives_its
 /// `revive`: at the end, while its clients are still there.
 void lose_one(nodes& all, const std::function<void(pg_edge_process&)>& lose, std::size_t victim,
               const std::function<void(pg_edge_process&)>& revive = {}) {
-  for (std::size_t i = 0; i < 3; ++i)
-    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  all.require_agreement();
   const backend_watcher watcher(postgres::shared(), "trust_user");
   busy_clients clients, of_the_victim;
   of_the_victim.start(all[victim], 4, true);
@@ -107,8 +105,7 @@ BOOST_AUTO_TEST_CASE(B166_a_node_that_stands_still_is_fenced_when_it_goes_on) {
 
 BOOST_AUTO_TEST_CASE(a_killed_node_comes_back_under_its_name) {
   nodes all;
-  for (std::size_t i = 0; i < 3; ++i)
-    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  all.require_agreement();
   const backend_watcher watcher(postgres::shared(), "trust_user");
   busy_clients clients;
   clients.start(all[0], 3);

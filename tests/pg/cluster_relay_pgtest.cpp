@@ -27,10 +27,7 @@ struct small_pool {
   nodes all{
       {.nodes = 3, .settings = "query_wait_timeout = 60\n", .more = "", .tls = true, .links = true, .size = small}};
 
-  small_pool() {
-    for (std::size_t i = 0; i < 3; ++i)
-      BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
-  }
+  small_pool() { all.require_agreement(); }
   /// The node that has servers, once somebody has used the pool.
   std::size_t home() {
     for (std::size_t i = 0; i < 3; ++i)
@@ -216,8 +213,7 @@ BOOST_AUTO_TEST_CASE(B166_the_home_of_a_small_pool_stands_still_and_clients_else
 
 BOOST_AUTO_TEST_CASE(a_pool_with_enough_permits_is_served_where_its_clients_are) {
   nodes all({.nodes = 3, .settings = "", .more = "", .tls = false, .links = true, .size = 12});
-  for (std::size_t i = 0; i < 3; ++i)
-    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1,n2"), all[i].log());
+  all.require_agreement();
   busy_clients clients;
   for (std::size_t i = 0; i < 3; ++i)
     clients.start(all[i], 2);

@@ -5,6 +5,7 @@
 #include "tests/actors/etcd_process.hpp"
 #include "tests/pg/api_support.hpp"
 #include "tests/support/certificates.hpp"
+#include "tests/support/folders.hpp"
 #include "tests/support/pg_edge_process.hpp"
 #include "tests/support/postgres.hpp"
 #include "tests/support/pq.hpp"
@@ -36,6 +37,17 @@ struct cluster_options {
   bool api = false;     // serves the admin API, with api_boss as its token
   int size = pool_size; // of the pool
 };
+
+/// Three nodes that can be told to drain, with clients that have time to wait.
+inline cluster_options drained_nodes(int size) {
+  return {.nodes = 3,
+          .settings = "query_wait_timeout = 60\n",
+          .more = "",
+          .tls = false,
+          .links = true,
+          .api = true,
+          .size = size};
+}
 
 /// One for all: each test has a cluster of another name in it.
 inline actors::etcd_process& etcd() {
@@ -105,6 +117,14 @@ public:
   bool agree(std::size_t i, const std::string& members, milliseconds limit = milliseconds(40000)) {
     return wait_for([&] { return last_members(i) == members; }, limit);
   }
+  /// The test goes no further unless each node sees all that were started.
+  void require_agreement() {
+    std::string members;
+    for (std::size_t i = 0; i < size(); ++i)
+      members += (i == 0 ? "n" : ",n") + std::to_string(i);
+    for (std::size_t i = 0; i < size(); ++i)
+      BOOST_REQUIRE_MESSAGE(agree(i, members), all_[i]->log());
+  }
   /// Whether every node can speak to every other: a node that stands still before that has told nobody what it has, and
   /// two that call each other at the same moment lose one connection and begin again.
   bool all_connected(milliseconds limit = milliseconds(40000)) {
@@ -140,6 +160,14 @@ private:
   std::vector<std::uint16_t> apis_;
   std::vector<std::unique_ptr<pg_edge_process>> all_;
 };
+
+/// pg_edgectl, asking that node.
+inline run_result ctl(const nodes& all, std::size_t node, std::vector<std::string> words) {
+  std::vector<std::string> argv{std::string(build_folder) + "/pg_edgectl", "--url",
+                                "http://127.0.0.1:" + std::to_string(all.api(node)), "--token", api_boss};
+  argv.insert(argv.end(), words.begin(), words.end());
+  return run(argv, milliseconds(90000));
+}
 
 /// Clients that ask one thing after another until they are stopped, each on one node.
 class busy_clients {
@@ -222,6 +250,17 @@ public:
   std::string wrong() const {
     const std::lock_guard guard(mutex_);
     return wrong_;
+  }
+  /// Stops. Nothing has failed or run twice, some were told to go, and the pool never had more servers than its size.
+  void expect_no_loss(const backend_watcher& watcher, int size) {
+    stop();
+    BOOST_TEST(wrong() == "");
+    BOOST_TEST(failures == 0);
+    BOOST_TEST(rows() == done);
+    BOOST_TEST(told_to_go >= 3);
+    BOOST_TEST(watcher.max() <= size);
+    BOOST_TEST_MESSAGE("transactions " << done << ", told to go " << told_to_go << ", turned away " << turned_away
+                                       << ", most backends " << watcher.max() << ", looks " << watcher.samples());
   }
   /// After stop().
   long rows() const { return std::stol(postgres::shared().query("select count(*) from roamed")); }
