@@ -187,13 +187,14 @@ resolved_host resolver_state::known(const std::string& name, std::uint16_t port)
 }
 
 void resolver_state::take(dns_result& result) {
-  const auto found = asked.find(result.id);
-  if (found == asked.end()) return take_client(result.id, result);
+  const auto id = result.id;
+  const auto found = asked.find(id);
+  if (found == asked.end()) return take_client(id, result);
   if (result.partial) {
-    partial[result.id] = {clock::now() + family_patience, std::move(result)};
+    partial[id] = {clock::now() + family_patience, std::move(result)};
     return arm();
   }
-  partial.erase(result.id);
+  partial.erase(id);
   const std::string name = std::move(found->second);
   asked.erase(found);
   node->dns.pending.store(asked.size(), std::memory_order_relaxed);

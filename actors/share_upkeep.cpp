@@ -356,6 +356,7 @@ std::vector<statement_use> share::statements_in_use() const {
       sum.uses += known.uses;
     }
   std::vector<statement_use> result;
+  result.reserve(by_id.size());
   for (auto& [id, sum] : by_id)
     result.push_back(std::move(sum));
   return result;

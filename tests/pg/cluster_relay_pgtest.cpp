@@ -75,9 +75,13 @@ private:
           ++done;
           continue;
         }
-        // libpq adds words of its own to what the server said last, and drops its SQLSTATE.
-        if ((ended.message() + client.message()).find("whether it took effect is unknown") == std::string::npos)
-          return note(ended.sqlstate() + " " + ended.message() + client.message());
+        // libpq adds words of its own to what the server said last, and drops its SQLSTATE. What comes straight behind
+        // an answer, as when the home goes between two statements of a transaction, it takes for a notice.
+        std::string why = ended.message() + client.message();
+        for (const std::string& notice : client.notices())
+          why += notice;
+        if (why.find("whether it took effect is unknown") == std::string::npos)
+          return note(ended.sqlstate() + " " + why);
         ++lost;
         break;
       }
