@@ -12,12 +12,13 @@ namespace pg_edge::actors {
 class etcd_process {
 public:
   /// `more`: arguments beside those it always has.
-  explicit etcd_process(std::vector<std::string> more = {}, std::string scheme = "http")
-      : more_(std::move(more)), scheme_(std::move(scheme)), port_(test::free_port()), peer_port_(test::free_port()) {
+  explicit etcd_process(std::vector<std::string> more = {}, std::string scheme = "http", std::string host = "127.0.0.1")
+      : more_(std::move(more)), scheme_(std::move(scheme)), host_(std::move(host)), port_(test::free_port()),
+        peer_port_(test::free_port()) {
     start();
   }
 
-  std::string url() const { return scheme_ + "://127.0.0.1:" + std::to_string(port_); }
+  std::string url() const { return scheme_ + "://" + host_ + ":" + std::to_string(port_); }
   void start() {
     const std::string peer = "http://127.0.0.1:" + std::to_string(peer_port_);
     std::vector<std::string> command{"etcd",
@@ -50,7 +51,7 @@ public:
 private:
   test::temp_dir folder_;
   std::vector<std::string> more_;
-  std::string scheme_;
+  std::string scheme_, host_;
   std::uint16_t port_, peer_port_;
   test::process process_;
 };

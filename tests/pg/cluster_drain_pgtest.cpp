@@ -40,7 +40,7 @@ void drain_each(int size) {
     BOOST_TEST((all[victim].wait() == 0));
     for (std::size_t i = 0; i < 3; ++i)
       if (i != victim) {
-        BOOST_TEST(all.agree(i, others(victim)), all[i].log());
+        BOOST_TEST(all.agree(i, others(victim)));
         BOOST_TEST(!all[i].log_contains("event=permits_awaited"));
         BOOST_TEST(!all[i].log_contains("event=permits_recovered")); // nobody had to look for anything
       }
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(sigterm_hands_over_too_and_the_pool_is_whole_at_once) {
   BOOST_TEST(all[1].stop(SIGTERM) == 0);
   // Far sooner than its lease would have ended.
   for (const std::size_t i : {0U, 2U})
-    BOOST_TEST(all.agree(i, "n0,n2", milliseconds(10000)), all[i].log());
+    BOOST_TEST(all.agree(i, "n0,n2", milliseconds(10000)));
   std::vector<std::unique_ptr<pq>> open;
   for (int i = 0; i < pool_size; ++i) {
     open.push_back(std::make_unique<pq>(all[i % 2 == 0 ? 0 : 2].conninfo()));
@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(a_long_transaction_on_the_node_that_drains_holds_up_only_it
 BOOST_AUTO_TEST_CASE(a_node_of_a_cluster_is_not_taken_over_and_goes_on) {
   nodes all(
       {.nodes = 1, .settings = "takeover_socket = \"{dir}/takeover.sock\"\n", .more = "", .tls = false, .links = true});
-  BOOST_REQUIRE_MESSAGE(all.agree(0, "n0"), all[0].log());
+  BOOST_REQUIRE(all.agree(0, "n0"));
   pq client(all[0].conninfo());
   BOOST_TEST(client.value("select 1") == "1");
   const run_result tried = run({pg_edge_process::binary(), "--config", all[0].config_file(), "--takeover"});
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(a_node_of_a_cluster_is_not_taken_over_and_goes_on) {
 BOOST_AUTO_TEST_CASE(readiness_gives_notice_while_clients_are_still_let_in) {
   nodes all({.nodes = 2, .settings = "", .more = "", .tls = false, .links = true, .api = true});
   for (std::size_t i = 0; i < 2; ++i)
-    BOOST_REQUIRE_MESSAGE(all.agree(i, "n0,n1"), all[i].log());
+    BOOST_REQUIRE(all.agree(i, "n0,n1"));
   BOOST_TEST(ask(all.api(0), "GET", "/readyz").status == 200);
   BOOST_TEST(ask(all.api(0), "POST", "/v1/nodes/n7/drain").status == 404);
   BOOST_TEST(ask(all.api(0), "POST", "/v1/nodes/n0/drain", R"({"notice": -1})").field() == "notice");

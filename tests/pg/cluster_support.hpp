@@ -6,6 +6,7 @@
 #include "tests/pg/api_support.hpp"
 #include "tests/support/certificates.hpp"
 #include "tests/support/folders.hpp"
+#include "tests/support/network.hpp"
 #include "tests/support/pg_edge_process.hpp"
 #include "tests/support/postgres.hpp"
 #include "tests/support/pq.hpp"
@@ -36,6 +37,8 @@ struct cluster_options {
   bool links = false;
   bool api = false;     // serves the admin API, with api_boss as its token
   int size = pool_size; // of the pool
+  // Each node on a host of its own, with Postgres by its Unix socket; needs `tls`. Not the test's own thread: see at().
+  const network* hosts = nullptr;
 };
 
 /// Three nodes that can be told to drain, with clients that have time to wait.
@@ -66,6 +69,7 @@ public:
       write_file(folder_ / "ca.crt", authority_.certificate());
       certify("node", authority_);
     }
+    if (options_.hosts != nullptr) start_store();
     for (std::size_t i = 0; i < options_.nodes; ++i)
       add();
   }
@@ -77,12 +81,20 @@ public:
   std::uint16_t api(std::size_t i) const { return apis_.at(i); }
   std::string folder() const { return folder_.path(); }
 
+  /// Who connects to a node on a host of its own must be there.
+  std::optional<network::visit> at(std::size_t i) const {
+    if (options_.hosts == nullptr) return std::nullopt;
+    return options_.hosts->on(i);
+  }
+
   /// One more.
   pg_edge_process& add() {
     const std::size_t i = all_.size();
+    const auto there = at(i);
     if (i >= addresses_.size()) {
-      addresses_.push_back("127.0.0.1:" + std::to_string(free_port()));
-      links_.push_back("127.0.0.1:" + std::to_string(free_port()));
+      const std::string host = (there ? network::address(i) : "127.0.0.1") + ":";
+      addresses_.push_back(host + std::to_string(free_port()));
+      links_.push_back(host + std::to_string(free_port()));
       apis_.push_back(free_port());
     }
     all_.push_back(std::make_unique<pg_edge_process>(toml(i)));
@@ -92,7 +104,7 @@ public:
   const std::string& name() const { return name_; }
   std::string toml(std::size_t i, const std::string& certificate = "node") const {
     std::string text = "[cluster]\nname = \"" + name_ + "\"\nnode = \"n" + std::to_string(i) + "\"\nlisten = \"" +
-                       addresses_.at(i) + "\"\nstore = [\"" + etcd().url() + "\"]\n" + options_.more;
+                       addresses_.at(i) + "\"\nstore = [\"" + store_url() + "\"]\n" + options_.more;
     if (options_.more.find("failure_timeout") == std::string::npos)
       text += std::string("failure_timeout = ") + failure_timeout + "\n";
     if (options_.links) text += "link_listen = \"" + links_.at(i) + "\"\n";
@@ -102,20 +114,37 @@ public:
     if (options_.api)
       text += "[admin]\nlisten = \"127.0.0.1:" + std::to_string(apis_.at(i)) +
               "\"\n[admin.tokens.boss]\nrole = \"admin\"\ntoken = \"" + api_boss + "\"\n";
-    return simple_toml("reactors = 2\nadmin_users = \"trust_user\"\nmax_client_conn = 500\ndefault_pool_size = " +
-                           std::to_string(options_.size) + "\n" + options_.settings,
-                       text);
+    std::string all =
+        simple_toml("reactors = 2\nadmin_users = \"trust_user\"\nmax_client_conn = 500\ndefault_pool_size = " +
+                        std::to_string(options_.size) + "\n" + options_.settings,
+                    text);
+    const std::string by_tcp = "host = \"127.0.0.1\"\n";
+    if (options_.hosts != nullptr)
+      for (std::size_t at = 0; (at = all.find(by_tcp, at)) != std::string::npos;)
+        all.replace(at, by_tcp.size(), "host = \"{postgres_socket}\"\n");
+    return all;
   }
 
   void certify(const std::string& name, const certificate_authority& by) const {
-    const auto leaf = by.issue(name);
+    std::string places = "DNS:localhost,IP:127.0.0.1";
+    if (options_.hosts != nullptr)
+      for (std::size_t i = 0; i < options_.nodes; ++i)
+        places += ",IP:" + network::address(i);
+    const auto leaf = by.issue(name, places);
     write_file(folder_ / (name + ".crt"), leaf.certificate);
     write_file(folder_ / (name + ".key"), leaf.key);
   }
 
-  /// Whether the node's log says that these, and nobody else, are the members by now.
-  bool agree(std::size_t i, const std::string& members, milliseconds limit = milliseconds(40000)) {
-    return wait_for([&] { return last_members(i) == members; }, limit);
+  /// Whether the node's log says that these, and nobody else, are the members by now; with all logs if not.
+  boost::test_tools::assertion_result agree(std::size_t i, const std::string& members,
+                                            milliseconds limit = milliseconds(40000)) {
+    boost::test_tools::assertion_result result(wait_for([&] { return last_members(i) == members; }, limit));
+    if (!result) {
+      result.message() << "n" << i << " sees \"" << last_members(i) << "\", not \"" << members << "\"";
+      for (std::size_t one = 0; one < size(); ++one)
+        result.message() << "\nlog of n" << one << ":\n" << all_[one]->log();
+    }
+    return result;
   }
   /// The test goes no further unless each node sees all that were started.
   void require_agreement() {
@@ -123,7 +152,7 @@ public:
     for (std::size_t i = 0; i < size(); ++i)
       members += (i == 0 ? "n" : ",n") + std::to_string(i);
     for (std::size_t i = 0; i < size(); ++i)
-      BOOST_REQUIRE_MESSAGE(agree(i, members), all_[i]->log());
+      BOOST_REQUIRE(agree(i, members));
   }
   /// Whether every node can speak to every other: a node that stands still before that has told nobody what it has, and
   /// two that call each other at the same moment lose one connection and begin again.
@@ -152,12 +181,26 @@ public:
   }
 
 private:
+  std::string store_url() const { return own_store_ ? own_store_->url() : etcd().url(); }
+  /// On the switch of the hosts, where TLS is needed.
+  void start_store() {
+    const auto there = options_.hosts->on_switch();
+    const auto leaf = authority_.issue("etcd", "IP:" + network::switch_address());
+    write_file(folder_ / "etcd.crt", leaf.certificate);
+    write_file(folder_ / "etcd.key", leaf.key);
+    own_store_ = std::make_unique<actors::etcd_process>(
+        std::vector<std::string>{"--client-cert-auth", "--trusted-ca-file=" + (folder_ / "ca.crt"),
+                                 "--cert-file=" + (folder_ / "etcd.crt"), "--key-file=" + (folder_ / "etcd.key")},
+        "https", network::switch_address());
+  }
+
   cluster_options options_;
   std::string name_;
   temp_dir folder_;
   certificate_authority authority_;
   std::vector<std::string> addresses_, links_;
   std::vector<std::uint16_t> apis_;
+  std::unique_ptr<actors::etcd_process> own_store_;
   std::vector<std::unique_ptr<pg_edge_process>> all_;
 };
 

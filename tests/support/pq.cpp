@@ -90,8 +90,13 @@ std::string pq::parameter(const char* name) const {
 pq_result pq::checked(PGresult* handle, const std::string& what) {
   pq_result result(handle);
   if (result.ok()) return result;
-  throw pq_error("\"" + what.substr(0, 200) + "\" failed: " + (result ? result.message() : message()),
-                 result ? result.sqlstate() : "");
+  std::string why = result ? result.message() : message();
+  if (PQstatus(raw()) == CONNECTION_BAD) { // the last result tells of the end only; what the server said stands before
+    why += " (" + message() + ")";
+    for (const std::string& notice : notices())
+      why += notice;
+  }
+  throw pq_error("\"" + what.substr(0, 200) + "\" failed: " + why, result ? result.sqlstate() : "");
 }
 
 void pq::require(int success, const char* what) {

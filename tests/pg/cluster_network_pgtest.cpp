@@ -1,0 +1,232 @@
+// Nodes on hosts of their own, between which the network is cut and mended: no reset and no refusal tells anybody, what
+// is sent is only lost. Postgres stays in reach of every node, so a node that is cut off could do harm if it went on.
+#include "tests/pg/cluster_support.hpp"
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstring>
+#include <netinet/in.h>
+#include <poll.h>
+#include <set>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace pg_edge::test;
+
+namespace {
+
+constexpr int roomy = 20; // permits enough for each of five nodes to keep some, so that no client is relayed
+
+/// A port on each host, on which nobody does more than listen.
+class doors {
+public:
+  doors(const network& hosts, std::size_t count) : hosts_(hosts) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto there = hosts.on(i);
+      const sockaddr_in address = address_of(i);
+      fds_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      if (bind(fds_[i], reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(fds_[i], 16) != 0)
+        throw test_failure(std::string("listen: ") + std::strerror(errno));
+    }
+  }
+  ~doors() {
+    for (const int fd : fds_)
+      close(fd);
+  }
+  doors(const doors&) = delete;
+  doors& operator=(const doors&) = delete;
+
+  /// Whether a connection is made within two seconds: a first packet may be lost while a switch learns.
+  bool reached(std::size_t from, std::size_t to) const {
+    const auto there = hosts_.on(from);
+    const sockaddr_in address = address_of(to);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    pollfd waits{fd, POLLOUT, 0};
+    const bool writable = poll(&waits, 1, 2000) == 1 && (waits.revents & (POLLERR | POLLHUP)) == 0;
+    close(fd);
+    return writable;
+  }
+
+private:
+  static sockaddr_in address_of(std::size_t host) {
+    sockaddr_in result{};
+    result.sin_family = AF_INET;
+    result.sin_port = htons(7000);
+    inet_pton(AF_INET, network::address(host).c_str(), &result.sin_addr);
+    return result;
+  }
+
+  const network& hosts_;
+  std::vector<int> fds_;
+};
+
+/// Clients of one node. They wait as long as the network is cut; they may lose a statement under way when their node
+/// has to close its servers, and are told so.
+class local_clients {
+public:
+  local_clients(nodes& all, std::size_t node, int count) {
+    const auto there = all.at(node); // threads stay where they were started
+    clients_.start(all[node], count, true);
+  }
+  bool progress(long more = 50) const { return clients_.progress(more); }
+  std::string last_error() const { return clients_.last_error(); }
+  void stop() { clients_.stop(); }
+
+private:
+  busy_clients clients_;
+};
+
+bool honest(const std::string& error) {
+  return error.empty() || error.find("whether it took effect is unknown") != std::string::npos;
+}
+
+class cut_cluster {
+public:
+  cut_cluster(std::size_t count, int size)
+      : hosts(count), all({.nodes = count,
+                           .settings = "query_wait_timeout = 60\n",
+                           .more = "",
+                           .tls = true,
+                           .links = true,
+                           .api = false,
+                           .size = size,
+                           .hosts = &hosts}) {
+    all.require_agreement();
+    for (std::size_t i = 0; i < count; ++i)
+      clients.push_back(std::make_unique<local_clients>(all, i, 3));
+    expect_progress_of_all();
+  }
+
+  void expect_progress_of_all() {
+    for (std::size_t i = 0; i < clients.size(); ++i)
+      BOOST_TEST(clients[i]->progress(), "n" << i << ": " << clients[i]->last_error() << all[i].log());
+  }
+  /// All but those see each other, and serve.
+  void expect_the_rest_serves(const std::set<std::size_t>& cut) {
+    std::string left;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (!cut.contains(i)) left += (left.empty() ? "n" : ",n") + std::to_string(i);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (!cut.contains(i)) {
+        BOOST_TEST(all.agree(i, left));
+        BOOST_TEST(clients[i]->progress(100), "n" << i << ": " << clients[i]->last_error() << all[i].log());
+        BOOST_TEST(clients[i]->last_error() == "", "n" << i << ": " << clients[i]->last_error() << all[i].log());
+      }
+  }
+  /// They gave up what they had, and what their clients hear is that they wait or that an outcome is unknown.
+  void expect_fenced(const std::set<std::size_t>& cut) {
+    for (const std::size_t i : cut) {
+      BOOST_TEST(all[i].wait_for_log("event=node_fenced", milliseconds(30000)), all[i].log());
+      BOOST_TEST(honest(clients[i]->last_error()), clients[i]->last_error());
+    }
+  }
+  void expect_all_together() {
+    std::string everybody;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      everybody += (i == 0 ? "n" : ",n") + std::to_string(i);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      BOOST_TEST(all.agree(i, everybody));
+    expect_progress_of_all();
+  }
+  /// The node that has servers.
+  std::size_t home() {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto there = all.at(i);
+      if (pq(all[i].conninfo("trust_user", "pgbouncer")).exec("show servers").rows() > 0) return i;
+    }
+    throw test_failure("no node has a server");
+  }
+  void stop() {
+    for (const auto& one : clients)
+      one->stop();
+  }
+
+  network hosts;
+  nodes all;
+  std::vector<std::unique_ptr<local_clients>> clients;
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(cluster_network_pgtest)
+
+BOOST_AUTO_TEST_CASE(a_parted_host_is_reached_by_those_parted_with_it_only) {
+  const network hosts(3);
+  const doors open(hosts, 3);
+  BOOST_TEST(open.reached(0, 1));
+  hosts.part(1);
+  BOOST_TEST(!open.reached(0, 1));
+  hosts.part(2);
+  BOOST_TEST(open.reached(1, 2));
+  hosts.join(1);
+  hosts.join(2);
+  BOOST_TEST(open.reached(0, 1));
+  hosts.isolate(true);
+  BOOST_TEST(!open.reached(0, 1));
+  hosts.isolate(false);
+  BOOST_TEST(open.reached(0, 1));
+}
+
+BOOST_AUTO_TEST_CASE(B166_a_node_that_is_unplugged_gives_up_its_servers_and_the_others_serve) {
+  cut_cluster one(3, roomy);
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  one.hosts.part(1);
+  one.expect_the_rest_serves({1});
+  one.expect_fenced({1});
+  one.hosts.join(1);
+  one.expect_all_together();
+  one.stop();
+  BOOST_TEST(watcher.max() <= roomy);
+  BOOST_TEST(watcher.samples() > 20);
+}
+
+BOOST_AUTO_TEST_CASE(B166_of_five_nodes_two_are_cut_off_together_and_the_three_serve) {
+  cut_cluster one(5, roomy);
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  one.hosts.part(0);
+  one.hosts.part(3);
+  one.expect_the_rest_serves({0, 3});
+  one.expect_fenced({0, 3});
+  one.hosts.join(0);
+  one.hosts.join(3);
+  one.expect_all_together();
+  one.stop();
+  BOOST_TEST(watcher.max() <= roomy);
+  BOOST_TEST(watcher.samples() > 20);
+}
+
+BOOST_AUTO_TEST_CASE(nodes_that_reach_the_store_but_not_each_other_go_on_with_what_they_have) {
+  cut_cluster one(3, roomy);
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  one.hosts.isolate(true);
+  for (const auto& clients : one.clients)
+    BOOST_TEST(clients->progress(1000));
+  for (const auto& clients : one.clients)
+    BOOST_TEST(clients->last_error() == "");
+  one.hosts.isolate(false);
+  one.expect_all_together();
+  one.stop();
+  BOOST_TEST(watcher.max() <= roomy);
+}
+
+/// What a client had under way on the way to the pool's home is lost; all else waits.
+BOOST_AUTO_TEST_CASE(clients_that_are_cut_off_from_their_pools_home_wait_until_it_can_be_reached) {
+  constexpr int small = 2;
+  cut_cluster one(3, small);
+  const backend_watcher watcher(postgres::shared(), "trust_user");
+  const std::size_t home = one.home();
+  one.hosts.isolate(true);
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != home) BOOST_TEST(one.all[i].wait_for_log("event=link_lost", milliseconds(30000)), "n" << i);
+  BOOST_TEST(one.clients[home]->progress(1000));
+  BOOST_TEST(one.clients[home]->last_error() == "");
+  one.hosts.isolate(false);
+  one.expect_all_together();
+  one.stop();
+  for (const auto& clients : one.clients)
+    BOOST_TEST(honest(clients->last_error()), clients->last_error());
+  BOOST_TEST(watcher.max() <= small);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
