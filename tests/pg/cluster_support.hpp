@@ -19,6 +19,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -170,6 +172,7 @@ public:
         },
         limit);
   }
+  /// Sorted by name: a view has them in the order in which they came.
   std::string last_members(std::size_t i) const {
     const std::string log = all_[i]->log();
     const std::size_t line = log.rfind("event=cluster_view");
@@ -177,6 +180,12 @@ public:
     const std::size_t at = log.find("members=", line);
     std::string value = log.substr(at + 8, log.find_first_of(" \n", at) - at - 8);
     std::erase(value, '"');
+    std::set<std::string> names;
+    for (std::istringstream in(value); std::getline(in, value, ',');)
+      names.insert(value);
+    value.clear();
+    for (const std::string& name : names)
+      value += (value.empty() ? "" : ",") + name;
     return value;
   }
 
