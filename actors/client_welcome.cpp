@@ -92,11 +92,17 @@ std::vector<std::pair<std::string, std::string>> client::replication_start_up() 
 // --------------------------------------------------------------------------------------------------------------
 
 void client::join(const pool_joined& message) {
+  auto* const joined = static_cast<class share*>(caf::actor_cast<caf::abstract_actor*>(message.share));
+  const bool here = message.home == &home();
+  const bool leaves = step_ == client_step::leaving;
+  // A new share's first turn may be behind ours, and until then nothing of it may be called. (Who moves to its home
+  // comes there behind it.)
+  if (here && !leaves && !joined->begun()) return send(caf::actor_cast<caf::actor>(this), message);
   share_ref_ = message.share;
-  if (step_ == client_step::leaving) return finish_leaving(); // for the counts of the steward and the share
-  share_ = static_cast<class share*>(caf::actor_cast<caf::abstract_actor*>(message.share));
+  if (leaves) return finish_leaving(); // for the counts of the steward and the share
+  share_ = joined;
   pool_ = message.pool;
-  if (message.home == &home()) return begin_welcome();
+  if (here) return begin_welcome();
   unwatch();
   home().cancel(deadline_);
   move_home(*message.home);

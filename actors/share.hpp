@@ -65,6 +65,8 @@ public:
   void note_error(protocol::bytes_view sqlstate) {
     exchange_counts_.errors.note(sqlstate, protocol::error_origin::pg_edge);
   }
+  /// Its first turn is over: nothing else of it may be called before, though messages may be sent.
+  bool begun() const { return gate_ != nullptr || ended_; }
   void attach(client& who);
   /// A client on this reactor comes without having asked the steward: false if it must. The steward counts it when one
   /// that it has sent here leaves, and does not hear of that one's leaving: so it never takes the pool for empty.

@@ -1,7 +1,9 @@
 // A client that goes while its pool's answer is on the way: the steward has counted it, so it must be counted out, or
 // the pool is held to be in use for ever.
 #include "actors/client.hpp"
+#include "actors/share.hpp"
 #include "config/load.hpp"
+#include "config/resolve.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <caf/all.hpp>
@@ -39,6 +41,28 @@ tenants_actor::behavior_type tenants_played(const std::shared_ptr<std::promise<c
           [](const list_tenants&) { return tenant_list{}; }};
 }
 
+steward_actor::behavior_type steward_played() {
+  return {[](const join_pool&) {},      [](const share_report&) {},
+          [](const client_left&) {},    [](const share_unused&) {},
+          [](const reserve_wish&) {},   [](const settings_changed&) {},
+          [](const end_clients&) {},    [](const control_pools&) {},
+          [](const permits_shared&) {}, [](const list_shares&) { return share_list{}; }};
+}
+
+/// Holds its reactor up from the moment it begins until it is told.
+class blocker final : public pinned_actor {
+public:
+  blocker(caf::actor_config& config, reactor& home, std::shared_future<void> end)
+      : pinned_actor(config, home), end_(std::move(end)) {}
+  caf::behavior make_behavior() override {
+    end_.wait();
+    return {};
+  }
+
+private:
+  std::shared_future<void> end_;
+};
+
 /// A node with one reactor and a client that waits for its pool; the log goes into a pipe.
 struct joining_client {
   node_context node;
@@ -49,7 +73,7 @@ struct joining_client {
   caf::actor client;
   int ends[2], log_ends[2];
 
-  joining_client() {
+  explicit joining_client(bool replicates = false) {
     config.set("scheduler.max-threads", std::size_t{2});
     system = std::make_unique<caf::actor_system>(config);
     auto settings = std::make_shared<node_settings>();
@@ -70,6 +94,7 @@ struct joining_client {
     protocol::bytes packet;
     protocol::startup_message message;
     message.parameters = {{"user", "u"}, {"database", "app"}};
+    if (replicates) message.parameters.emplace_back("replication", "database");
     protocol::append_startup(packet, message);
     BOOST_TEST_REQUIRE(
         (send(ends[1], packet.data(), packet.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(packet.size())));
@@ -132,6 +157,29 @@ BOOST_AUTO_TEST_CASE(a_client_gone_before_its_pool_refuses_it_ends) {
   one.hang_up();
   caf::anon_send(one.client, pool_refused{"E"});
   BOOST_TEST(one.gone());
+}
+
+/// The share is as new as its pool, and its reactor comes to the client first. A replication client asks for a server
+/// as soon as it knows its share, as one does that has come from another process with a query.
+BOOST_AUTO_TEST_CASE(a_client_that_hears_of_its_share_before_that_has_begun_waits_for_it) {
+  joining_client one(true);
+  const auto values = one.node.settings()->values;
+  const auto pool = std::make_shared<pool_common>();
+  pool->id = 1;
+  pool->name = {values->default_tenant.name, "app", "u"};
+  const auto route = config::find_route(*values, pool->name.tenant, "app", "u");
+  BOOST_TEST_REQUIRE(route.has_value());
+  pool->set_settings(std::make_shared<const config::pool_settings>(
+      config::resolve_pool(*values, *route->tenant, *route->database, "app", "u", route->user)));
+  const steward_actor steward = one.system->spawn(steward_played);
+  std::promise<void> go_on;
+  spawn_pinned<blocker>(*one.home, go_on.get_future().share());
+  caf::anon_send(one.client, welcome{}); // means nothing to it now: it is only to be before the share
+  auto share = spawn_pinned<actors::share>(*one.home, one.node, pool, steward, cluster::share_key{0, 1});
+  caf::anon_send(one.client, pool_joined{share, one.home.get(), pool});
+  go_on.set_value();
+  BOOST_TEST(eventually([&] { return pool->waiting == 1; }));
+  caf::anon_send_exit(steward, caf::exit_reason::user_shutdown);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
