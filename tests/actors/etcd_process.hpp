@@ -11,6 +11,11 @@ namespace pg_edge::actors {
 
 class etcd_process {
 public:
+  /// With them, and "https", it shows and asks for certificates.
+  static std::vector<std::string> tls_arguments(const std::string& ca, const std::string& certificate,
+                                                const std::string& key) {
+    return {"--client-cert-auth", "--trusted-ca-file=" + ca, "--cert-file=" + certificate, "--key-file=" + key};
+  }
   /// `more`: arguments beside those it always has.
   explicit etcd_process(std::vector<std::string> more = {}, std::string scheme = "http", std::string host = "127.0.0.1")
       : more_(std::move(more)), scheme_(std::move(scheme)), host_(std::move(host)), port_(test::free_port()),

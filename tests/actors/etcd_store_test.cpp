@@ -124,9 +124,7 @@ BOOST_AUTO_TEST_CASE(with_certificates_on_both_sides_and_without_them_it_is_refu
   pg_edge::test::write_file(folder / "ca", authority.certificate());
   pg_edge::test::write_file(folder / "crt", leaf.certificate);
   pg_edge::test::write_file(folder / "key", leaf.key);
-  const etcd_process server({"--client-cert-auth", "--trusted-ca-file=" + (folder / "ca"),
-                             "--cert-file=" + (folder / "crt"), "--key-file=" + (folder / "key")},
-                            "https");
+  const etcd_process server(etcd_process::tls_arguments(folder / "ca", folder / "crt", folder / "key"), "https");
   etcd_store known({{server.url()}, folder / "ca", folder / "crt", folder / "key"});
   BOOST_TEST(set_now(known, "/a", "1", 0).ok());
   BOOST_TEST(get_now(known, "/a").entries.size() == 1U);

@@ -20,13 +20,6 @@ std::vector<std::string> conninfos(nodes& all) {
   return result;
 }
 
-std::string others(std::size_t but) {
-  std::string left;
-  for (std::size_t i = 0; i < 3; ++i)
-    if (i != but) left += (left.empty() ? "n" : ",n") + std::to_string(i);
-  return left;
-}
-
 void drain_each(int size) {
   nodes all(drained_nodes(size));
   all.require_agreement();
@@ -40,7 +33,7 @@ void drain_each(int size) {
     BOOST_TEST((all[victim].wait() == 0));
     for (std::size_t i = 0; i < 3; ++i)
       if (i != victim) {
-        BOOST_TEST(all.agree(i, others(victim)));
+        BOOST_TEST(all.agree(i, all.names({victim})));
         BOOST_TEST(!all[i].log_contains("event=permits_awaited"));
         BOOST_TEST(!all[i].log_contains("event=permits_recovered")); // nobody had to look for anything
       }

@@ -216,9 +216,7 @@ BOOST_AUTO_TEST_CASE(certificates_are_shown_to_etcd_and_two_clusters_share_it) {
   write_file(folder / "ca", authority.certificate());
   write_file(folder / "crt", leaf.certificate);
   write_file(folder / "key", leaf.key);
-  const etcd_process etcd({"--client-cert-auth", "--trusted-ca-file=" + (folder / "ca"),
-                           "--cert-file=" + (folder / "crt"), "--key-file=" + (folder / "key")},
-                          "https");
+  const etcd_process etcd(etcd_process::tls_arguments(folder / "ca", folder / "crt", folder / "key"), "https");
   const std::string files = "certificate = \"" + (folder / "crt") + "\"\nkey = \"" + (folder / "key") + "\"\nca = \"" +
                             (folder / "ca") + "\"\n";
   const member blue("a", etcd.url(), files);

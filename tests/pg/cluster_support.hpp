@@ -137,6 +137,13 @@ public:
     write_file(folder_ / (name + ".key"), leaf.key);
   }
 
+  /// Of all nodes but some: "n0,n2".
+  std::string names(const std::set<std::size_t>& but = {}) const {
+    std::string text;
+    for (std::size_t i = 0; i < size(); ++i)
+      if (!but.contains(i)) text += (text.empty() ? "n" : ",n") + std::to_string(i);
+    return text;
+  }
   /// Whether the node's log says that these, and nobody else, are the members by now; with all logs if not.
   boost::test_tools::assertion_result agree(std::size_t i, const std::string& members,
                                             milliseconds limit = milliseconds(40000)) {
@@ -150,11 +157,8 @@ public:
   }
   /// The test goes no further unless each node sees all that were started.
   void require_agreement() {
-    std::string members;
     for (std::size_t i = 0; i < size(); ++i)
-      members += (i == 0 ? "n" : ",n") + std::to_string(i);
-    for (std::size_t i = 0; i < size(); ++i)
-      BOOST_REQUIRE(agree(i, members));
+      BOOST_REQUIRE(agree(i, names()));
   }
   /// Whether every node can speak to every other: a node that stands still before that has told nobody what it has, and
   /// two that call each other at the same moment lose one connection and begin again.
@@ -198,9 +202,8 @@ private:
     write_file(folder_ / "etcd.crt", leaf.certificate);
     write_file(folder_ / "etcd.key", leaf.key);
     own_store_ = std::make_unique<actors::etcd_process>(
-        std::vector<std::string>{"--client-cert-auth", "--trusted-ca-file=" + (folder_ / "ca.crt"),
-                                 "--cert-file=" + (folder_ / "etcd.crt"), "--key-file=" + (folder_ / "etcd.key")},
-        "https", network::switch_address());
+        actors::etcd_process::tls_arguments(folder_ / "ca.crt", folder_ / "etcd.crt", folder_ / "etcd.key"), "https",
+        network::switch_address());
   }
 
   cluster_options options_;
@@ -336,9 +339,7 @@ private:
   bool transaction(pq& connection, int client, long n) {
     const pq_result begun = connection.try_exec("begin");
     if (!begun.ok()) {
-      std::string why = begun.message() + connection.message();
-      for (const std::string& notice : connection.notices()) // libpq takes what comes unasked for one
-        why += notice;
+      const std::string why = begun.message() + connection.last_words();
       if (why.find("terminating connection due to administrator command") == std::string::npos) note("begin: " + why);
       ++told_to_go;
       return false;

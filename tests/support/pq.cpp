@@ -87,15 +87,18 @@ std::string pq::parameter(const char* name) const {
   return value != nullptr ? value : "";
 }
 
+std::string pq::last_words() const {
+  std::string words = message();
+  for (const std::string& notice : notices())
+    words += notice;
+  return words;
+}
+
 pq_result pq::checked(PGresult* handle, const std::string& what) {
   pq_result result(handle);
   if (result.ok()) return result;
   std::string why = result ? result.message() : message();
-  if (PQstatus(raw()) == CONNECTION_BAD) { // the last result tells of the end only; what the server said stands before
-    why += " (" + message() + ")";
-    for (const std::string& notice : notices())
-      why += notice;
-  }
+  if (PQstatus(raw()) == CONNECTION_BAD) why += " (" + last_words() + ")";
   throw pq_error("\"" + what.substr(0, 200) + "\" failed: " + why, result ? result.sqlstate() : "");
 }
 

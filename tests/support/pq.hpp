@@ -103,6 +103,9 @@ public:
   std::optional<std::string> notification(milliseconds limit = milliseconds(5000));
   /// Notices received so far, each with its severity and text.
   const std::vector<std::string>& notices() const { return *notices_; }
+  /// All that is known of why the connection has ended. A command's last result tells of the end only: what the server
+  /// said stands in the connection's message, or among the notices if it came unasked.
+  std::string last_words() const;
 
 private:
   explicit pq(PGconn* handle);
