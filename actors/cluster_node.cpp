@@ -46,13 +46,13 @@ void cluster_state::start(node_context* context, config::cluster_settings own, c
   std::uint64_t seed = 0;
   const protocol::bytes random = random_bytes(sizeof seed);
   std::copy(random.begin(), random.end(), reinterpret_cast<char*>(&seed));
-  core.emplace(
-      cluster::membership_settings{cluster::store_root(settings.name), settings.node, settings.address(),
-                                   std::chrono::duration_cast<std::chrono::milliseconds>(settings.failure_timeout),
-                                   settings.budget == config::cluster_budget::strict ? cluster::budget_rule::strict
-                                                                                     : cluster::budget_rule::available,
-                                   number != 0 ? settings.link_listen : std::string(), number},
-      now_ms(), seed, [context](const pool_key& pool) { return size_of_pool(*context, pool); });
+  core.emplace(cluster::membership_settings{cluster::store_root(settings.name), settings.node, settings.address(),
+                                            failure_timeout(),
+                                            settings.budget == config::cluster_budget::strict
+                                                ? cluster::budget_rule::strict
+                                                : cluster::budget_rule::available,
+                                            number != 0 ? settings.link_listen : std::string(), number},
+               now_ms(), seed, [context](const pool_key& pool) { return size_of_pool(*context, pool); });
   self->set_down_handler([this](caf::down_msg& message) { down(message); });
 }
 
@@ -67,6 +67,8 @@ caf::behavior cluster_state::behaviour() {
         }
         act();
         look_after_peers();
+        listen_for_silence();
+        say_alive();
         search_for_lost();
         publish_list();
         if (roster_changed && clock::now() - roster_sent >= roster_pause) send_roster();

@@ -5,7 +5,7 @@
 //
 //   an address:  unknown --(probe: somebody listens)--> connecting --(CAF)--> greeting --(hello answered)--> connected
 //                   ^                |                       |                   |                              |
-//                   '-- a pause -----'-----------------------'-------------------'---(refused, or down) --------'
+//                   '-- a pause -----'-----------------------'-------------------'---(refused, down or silent) -'
 #pragma once
 
 #include "actors/cluster_words.hpp"

@@ -21,7 +21,12 @@ constexpr std::chrono::seconds greeting_limit{5};
 } // namespace
 
 cluster::node_hello cluster_state::own_hello(bool answer) const {
-  return {settings.name, settings.node, settings.address(), std::string("pg_edge ") + PG_EDGE_VERSION, answer};
+  return {settings.name,
+          settings.node,
+          settings.address(),
+          std::string("pg_edge ") + PG_EDGE_VERSION,
+          answer,
+          static_cast<std::uint32_t>(alive_period(failure_timeout()).count())};
 }
 
 void cluster_state::send_raw(const caf::actor& to, const cluster::node_message& what, std::uint64_t incarnation) {
@@ -47,7 +52,10 @@ void cluster_state::look_after_peers() {
   for (auto& [address, whom] : peers) {
     if (whom.state == way::unknown && now >= whom.next_try) dial(address, whom);
     const bool waits = whom.state == way::connecting || whom.state == way::greeting;
-    if (waits && now - whom.since > greeting_limit) failed(address, "no answer to hello");
+    if (!waits || now - whom.since <= greeting_limit) continue;
+    if (whom.handle)
+      end_connection(whom.handle.node()); // it may be one of before, of which CAF does not know that it is dead
+    failed(address, "no answer to hello");
   }
 }
 
@@ -58,6 +66,11 @@ void cluster_state::dial(const std::string& address, peer& whom) {
   probe_address(self, address);
 }
 
+caf::io::middleman_actor cluster_state::middleman() const {
+  auto& system = self->system();
+  return uses_tls(settings) ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
+}
+
 void cluster_state::connect(const address_probed& result) {
   const auto found = peers.find(result.address);
   if (found == peers.end() || found->second.state != way::probing) return;
@@ -65,10 +78,7 @@ void cluster_state::connect(const address_probed& result) {
   const auto parts = config::parse_endpoint(result.address);
   found->second.state = way::connecting;
   found->second.since = clock::now();
-  auto& system = self->system();
-  const auto middleman =
-      uses_tls(settings) ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
-  self->request(middleman, greeting_limit, caf::connect_atom::value, parts->host, parts->port)
+  self->request(middleman(), greeting_limit, caf::connect_atom::value, parts->host, parts->port)
       .then(
           [this, address = result.address](const caf::node_id&, caf::strong_actor_ptr& handle,
                                            const std::set<std::string>&) {
@@ -112,8 +122,11 @@ void cluster_state::failed(const std::string& address, const std::string& why, b
         {{"address", address}, {"node", whom.name}, {"reason", why}});
 }
 
-void cluster_state::connected(const std::string& address, const std::string& name, const caf::actor& handle) {
+void cluster_state::connected(const cluster::node_hello& what, const caf::actor& handle) {
+  const std::string &address = what.address, &name = what.name;
   peer& whom = peers[address];
+  whom.heard = clock::now();
+  whom.alive_every = std::chrono::milliseconds(what.alive_every_ms);
   if (whom.state == way::connected && whom.handle == handle) return;
   whom.state = way::connected;
   whom.handle = handle;
@@ -125,20 +138,26 @@ void cluster_state::connected(const std::string& address, const std::string& nam
   send_roster();
 }
 
+/// It is called again soon.
+void cluster_state::forget(peer& whom) {
+  whom.state = way::unknown;
+  whom.handle = nullptr;
+  whom.next_try = clock::now() + first_pause;
+}
+
 void cluster_state::down(const caf::down_msg& message) {
   const std::string* address = address_of(message.source);
   if (address == nullptr) return;
   peer& whom = peers[*address];
-  const bool was = whom.state == way::connected;
-  whom.state = way::unknown;
-  whom.handle = nullptr;
-  whom.next_try = clock::now() + first_pause;
-  if (was) {
-    whom.error = "the connection has ended";
-    log(level::warning, cluster_events::lost, {{"address", *address}, {"node", whom.name}, {"reason", whom.error}});
-  } else if (whom.error.empty()) {
-    failed(*address, "the connection ended before hello was answered");
-  }
+  if (whom.state == way::connected) return lose(*address, whom, "the connection has ended");
+  forget(whom);
+  if (whom.error.empty()) failed(*address, "the connection ended before hello was answered");
+}
+
+void cluster_state::lose(const std::string& address, peer& whom, const std::string& why) {
+  forget(whom);
+  whom.error = why;
+  log(level::warning, cluster_events::lost, {{"address", address}, {"node", whom.name}, {"reason", why}});
 }
 
 void cluster_state::on_hello(const cluster::node_hello& what, std::uint16_t version, const caf::actor& from) {
@@ -151,7 +170,7 @@ void cluster_state::on_hello(const cluster::node_hello& what, std::uint16_t vers
     self->monitor(from);
     send_raw(from, own_hello(true));
   }
-  connected(what.address, what.name, from);
+  connected(what, from);
 }
 
 void cluster_state::on_envelope(const node_envelope& envelope) {
@@ -168,8 +187,11 @@ void cluster_state::on_envelope(const node_envelope& envelope) {
   if (address == nullptr) return;
   if (const auto* refused = std::get_if<cluster::node_refusal>(&*read.what))
     return failed(*address, refused->why, true);
-  if (peers[*address].state != way::connected) return;
-  const node_core::sender sender{peers[*address].name, envelope.incarnation};
+  peer& whom = peers[*address];
+  if (whom.state != way::connected) return;
+  whom.heard = clock::now();
+  if (std::holds_alternative<cluster::node_alive>(*read.what)) return;
+  const node_core::sender sender{whom.name, envelope.incarnation};
   if (const auto* roster = std::get_if<cluster::roster>(&*read.what)) {
     if (cluster::has_member(core->members().current(), sender.name, roster->incarnation))
       rosters[roster->node] = {roster->incarnation, clock::now(), roster->backends};

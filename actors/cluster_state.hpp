@@ -1,6 +1,6 @@
 // The state of the cluster's actor (cluster_node.hpp), with its member functions in a file for each reason: what it is
-// told and what the core has decided (cluster_node.cpp), the way to the other nodes (cluster_peers.cpp), rosters and
-// what dead lives have left in Postgres (cluster_rosters.cpp).
+// told and what the core has decided (cluster_node.cpp), the way to the other nodes (cluster_peers.cpp), whether they
+// are still there (cluster_alive.cpp), rosters and what dead lives have left in Postgres (cluster_rosters.cpp).
 #pragma once
 
 #include "actors/cluster_link.hpp"
@@ -10,6 +10,7 @@
 #include "actors/cluster_places.hpp"
 
 #include <caf/all.hpp>
+#include <caf/io/middleman_actor.hpp>
 
 #include <chrono>
 #include <map>
@@ -27,6 +28,9 @@ inline constexpr std::chrono::milliseconds roster_pause{200};
 inline cluster::node_time now_ms() {
   return std::chrono::duration_cast<cluster::node_time>(std::chrono::steady_clock::now().time_since_epoch());
 }
+
+/// How often a node says that it is there.
+std::chrono::milliseconds alive_period(std::chrono::milliseconds failure_timeout);
 
 /// Whether nodes speak TLS.
 inline bool uses_tls(const config::cluster_settings& settings) {
@@ -48,7 +52,9 @@ struct cluster_state {
     caf::actor handle;
     std::string name, error; // error: as the log was told
     clock::time_point next_try{}, since{};
-    std::chrono::milliseconds pause{0}; // the last one
+    std::chrono::milliseconds pause{0};       // the last one
+    clock::time_point heard{}, told{};        // on this connection: its last word, our last node_alive
+    std::chrono::milliseconds alive_every{0}; // how often it says node_alive; 0: never
   };
   struct known_roster {
     std::uint64_t incarnation = 0;
@@ -71,10 +77,19 @@ struct cluster_state {
   void greet(const std::string& address, const caf::actor& handle);
   void on_envelope(const node_envelope& envelope);
   void on_hello(const cluster::node_hello& what, std::uint16_t version, const caf::actor& from);
-  void connected(const std::string& address, const std::string& name, const caf::actor& handle);
+  void connected(const cluster::node_hello& what, const caf::actor& handle);
   void failed(const std::string& address, const std::string& why, bool tell = false);
   void down(const caf::down_msg& message);
+  caf::io::middleman_actor middleman() const;
   void look_after_peers();
+  void say_alive();
+  void listen_for_silence();
+  void end_connection(const caf::node_id& process);
+  void forget(peer& whom);
+  void lose(const std::string& address, peer& whom, const std::string& why);
+  std::chrono::milliseconds failure_timeout() const {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(settings.failure_timeout);
+  }
   void send_raw(const caf::actor& to, const cluster::node_message& what, std::uint64_t incarnation = 0);
   cluster::node_hello own_hello(bool answer) const;
   const std::string* address_of(const caf::actor_addr& handle) const;
@@ -106,6 +121,7 @@ struct cluster_state {
   std::optional<node_core> core;
   std::optional<cluster_places> places; // if this node has links
   std::map<std::string, peer> peers;    // by address, without this node's own
+  clock::time_point listened{};         // for their silence
   std::map<std::pair<pool_key, cluster::share_id>, std::pair<caf::actor, cluster::share_key>> shares; // of this node
   std::shared_ptr<const config::settings> seen_settings;
   std::map<cluster::node_id, known_roster> rosters;  // of present and departed lives

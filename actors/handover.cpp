@@ -429,7 +429,7 @@ void handover::take_frame(handover_channel::received what) {
 void handover::take(cluster::serving) {
   log(level::info, log_event::handover_begun, {{"to", other_pid_.load()}});
   set_role(role::giving);
-  all_witnesses_ = false;
+  all_witnesses_ = true; // it has none yet, and tells of each: should it die now, servers_told may never come
   permits.begin(true, [this](const cluster::handover_frame& frame) { post({frame, {}, {}}); });
   caf::anon_send(node_.node, handover_news{handover_news::begun});
 }

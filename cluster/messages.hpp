@@ -31,9 +31,10 @@ struct node_hello {
   std::string cluster, name, address;
   std::string software; // for people
   bool answer = false;
+  std::uint32_t alive_every_ms = 0; // how often node_alive follows; 0: a release that does not say it
   template <class F, class T>
   static void fields(F& f, T& x) {
-    f(x.cluster), f(x.name), f(x.address), f(x.software), f(x.answer);
+    f(x.cluster), f(x.name), f(x.address), f(x.software), f(x.answer), f(x.alive_every_ms);
   }
 };
 
@@ -45,6 +46,13 @@ struct node_refusal {
   static void fields(F& f, T& x) {
     f(x.why);
   }
+};
+
+/// Said again and again, so that silence tells that a connection is dead though nobody has closed it.
+struct node_alive {
+  static constexpr std::uint16_t number = 3;
+  template <class F, class T>
+  static void fields(F&, T&) {}
 };
 
 // -- permits: see cluster/pool_books.hpp and cluster/pool_agent.hpp --------------------------------------------------
@@ -217,8 +225,9 @@ struct view_record {
 // -- all of them -----------------------------------------------------------------------------------------------------
 
 /// The table: every message there is. To add one, write its struct with a new number and name it here.
-using node_message = std::variant<node_hello, node_refusal, pool_ask, pool_state, pool_report, pool_order, pool_reserve,
-                                  pool_known, roster, cancel_forward, node_drain, node_record, view_record>;
+using node_message =
+    std::variant<node_hello, node_refusal, node_alive, pool_ask, pool_state, pool_report, pool_order, pool_reserve,
+                 pool_known, roster, cancel_forward, node_drain, node_record, view_record>;
 
 [[nodiscard]] protocol::bytes encode(const node_message& what);
 

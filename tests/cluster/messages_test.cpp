@@ -29,8 +29,9 @@ std::vector<node_message> samples() {
   permit_report report{{2049, 9}, 3, 2, 1, true, {}};
   permit_order order{{2049, 9}, 4, 3, 2, true, true, {}};
   return {
-      node_hello{"c", "n", "h:1", "0.1", true},
+      node_hello{"c", "n", "h:1", "0.1", true, 500},
       node_refusal{"no"},
+      node_alive{},
       pool_ask{pool, 7},
       pool_state{pool, 7, 2, 5, 11, {{{2049, 9}, 4, 3, 2, 1, 0, 6, true, false}}},
       pool_report{pool, 7, 2, report},
@@ -90,6 +91,13 @@ BOOST_AUTO_TEST_CASE(what_an_earlier_release_wrote_is_read_with_defaults) {
   const auto read = decode(before);
   BOOST_REQUIRE(read.what.has_value());
   BOOST_TEST((std::get<node_record>(*read.what) == node_record{"h:1", 1, "", 0}));
+  const auto hello = decode(std::string("\x00\x01\x00\x01\x00\x00\x00\x01"
+                                        "c\x00\x00\x00\x01n\x00\x00\x00\x03h:1\x00\x00\x00\x03"
+                                        "0.1\x01",
+                                        29)); // by one that does not say that it is alive
+  BOOST_REQUIRE(hello.what.has_value());
+  BOOST_TEST(std::get<node_hello>(*hello.what).answer);
+  BOOST_TEST(std::get<node_hello>(*hello.what).alive_every_ms == 0);
 }
 
 BOOST_AUTO_TEST_CASE(fields_of_a_later_release_are_passed_over) {
@@ -114,8 +122,8 @@ BOOST_AUTO_TEST_CASE(a_list_longer_than_its_bytes_is_malformed) {
 }
 
 BOOST_AUTO_TEST_CASE(nodes_that_do_not_belong_together_are_told_why) {
-  const node_hello ours{"c", "a", "h:1", "0.1", false};
-  node_hello theirs{"c", "b", "i:1", "0.1", false};
+  const node_hello ours{"c", "a", "h:1", "0.1", false, 500};
+  node_hello theirs{"c", "b", "i:1", "0.1", false, 500};
   BOOST_TEST(mismatch(ours, theirs, message_version).empty());
   BOOST_TEST(mismatch(ours, theirs, message_version + 1).empty()); // it decides whether it understands us
   BOOST_TEST(mismatch(ours, theirs, 0).find("upgrade") != std::string::npos);

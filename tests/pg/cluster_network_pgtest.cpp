@@ -111,6 +111,25 @@ public:
       BOOST_TEST(all.agree(i, all.names()));
     expect_progress_of_all();
   }
+  /// Each finds out that it cannot speak to the others, which are members all the same.
+  void expect_silence() {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      for (std::size_t other = 0; other < all.size(); ++other)
+        if (other != i)
+          BOOST_TEST(
+              all[i].wait_for_log("node=n" + std::to_string(other) + " reason=\"silent for", milliseconds(10000)),
+              "n" << i << " does not miss n" << other);
+      const auto there = all.at(i);
+      BOOST_TEST(wait_for([&] { return states_seen_by(i).count("unreachable") == all.size() - 1; }));
+    }
+  }
+  std::multiset<std::string> states_seen_by(std::size_t i) {
+    const pq_result rows = pq(all[i].conninfo("trust_user", "pgbouncer")).exec("show nodes");
+    std::multiset<std::string> states;
+    for (int row = 0; row < rows.rows(); ++row)
+      states.insert(rows.value(row, 3));
+    return states;
+  }
   /// The node that has servers.
   std::size_t home() {
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -182,8 +201,14 @@ BOOST_AUTO_TEST_CASE(nodes_that_reach_the_store_but_not_each_other_go_on_with_wh
     BOOST_TEST(clients->progress(1000));
   for (const auto& clients : one.clients)
     BOOST_TEST(clients->last_error() == "");
+  one.expect_silence();
   one.hosts.isolate(false);
   one.expect_all_together();
+  for (std::size_t i = 0; i < one.all.size(); ++i) {
+    const auto there = one.all.at(i);
+    BOOST_TEST(wait_for([&] { return one.states_seen_by(i).count("member") == one.all.size(); }, milliseconds(20000)),
+               "n" << i << ": " << one.all[i].log());
+  }
   one.stop();
   BOOST_TEST(watcher.max() <= roomy);
 }
