@@ -183,4 +183,21 @@ inline std::string by_proxy(const tcp_proxy& proxy, const std::string& name = "p
          "\ndbname = \"app\"\n" + more + "\n";
 }
 
+/// A query of a client of one node, and its cancel request by another.
+inline void sleep_and_cancel(const pg_edge_process& of, const pg_edge_process& by, std::int32_t version,
+                             const std::string& mark) {
+  wire_client client = log_in(of, "trust_user", {}, version);
+  client.send(query_bytes("select pg_sleep(60), '" + mark + "'"));
+  BOOST_TEST(waits_for_running(mark, 1));
+  // A link that is being made may not carry the first request yet, as one may be lost on the way to any server.
+  BOOST_TEST(wait_for(
+      [&] {
+        send_cancel(by.port(), client.backend_pid(), client.secret());
+        return wait_for([&] { return running_like(mark) == 0; }, milliseconds(2000));
+      },
+      milliseconds(60000)));
+  client.expect("T* E(57014) Z(I)");
+  BOOST_TEST(client.value("select 1") == "1");
+}
+
 } // namespace pg_edge::test

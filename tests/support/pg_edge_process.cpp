@@ -78,7 +78,7 @@ void pg_edge_process::start(const pg_edge_options& options) {
   std::filesystem::rename(folder_ / "log", folder_ / "log.before", nothing_before);
   how.working_dir = folder_.path();
   how.environment = options.environment;
-  std::vector<std::string> argv{binary(), "--config", config_file()};
+  std::vector<std::string> argv{options.program.empty() ? binary() : options.program, "--config", config_file()};
   argv.insert(argv.end(), options.arguments.begin(), options.arguments.end());
   process_ = process(argv, how);
   if (!options.wait_until_listening) return;

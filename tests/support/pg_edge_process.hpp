@@ -15,6 +15,7 @@ struct pg_edge_options {
   bool wait_until_listening = true;
   std::vector<std::string> arguments = {};   // after --config FILE
   std::vector<std::string> environment = {}; // NAME=value
+  std::string program = {};                  // another than binary()
 };
 
 /// Replaced in the TOML text: {port} a free port of its own, {dir} a folder of its own, {postgres_port},
