@@ -82,6 +82,16 @@ handover::~handover() {
 // -------------------------------------------------------------------------------
 
 bool handover::take_over(const std::string& path, std::string& error) {
+  for (version_ = cluster::handover_version; !ask_to_give(path, error);) {
+    const auto older = cluster::version_instead(error, version_);
+    if (!older) return false;
+    version_ = *older;
+    error.clear();
+  }
+  return true;
+}
+
+bool handover::ask_to_give(const std::string& path, std::string& error) {
   owned_fd socket = connect_to(path, error);
   if (!socket) return false;
   if (!trusted(socket.get())) {
@@ -89,7 +99,7 @@ bool handover::take_over(const std::string& path, std::string& error) {
     return false;
   }
   channel_ = std::make_unique<handover_channel>(std::move(socket));
-  channel_->send(cluster::hello{.program = PG_EDGE_VERSION, .pid = ::getpid()});
+  channel_->send(cluster::hello{.version = version_, .program = PG_EDGE_VERSION, .pid = ::getpid()});
   // Who refuses may have said so and closed before it has heard us: what it said is there all the same.
   static_cast<void>(channel_->flush_now(opening_limit));
   while (error.empty()) {
@@ -100,7 +110,7 @@ bool handover::take_over(const std::string& path, std::string& error) {
     } else if (const auto* no = std::get_if<cluster::refused_to_give>(&got->frame)) {
       error = no->why;
     } else if (const auto* yes = std::get_if<cluster::welcome_to_take>(&got->frame)) {
-      if (yes->version != cluster::handover_version) error = "the running process hands over by another version";
+      if (yes->version != version_) error = "the running process hands over by another version";
       other_pid_ = yes->pid;
       node_.cancels.set_process(1U - yes->process % 2);
       node_.next_id = yes->next_id;
@@ -191,6 +201,7 @@ void handover::start(std::vector<opened_door> doors, std::chrono::microseconds w
     doors_ = std::move(doors);
     for (const opened_door& one : doors_)
       one.socket->keep_file(false);
+    other_doors_open_ = channel_ != nullptr && version_ >= cluster::version_with_doors_closed;
   }
   watchdog_ = static_cast<std::uint64_t>(watchdog.count());
   inherited_.clear(); // what the settings do not name any more closes
@@ -220,6 +231,21 @@ void handover::close_doors() {
 std::vector<opened_door> handover::doors() const {
   const std::lock_guard lock(mutex_);
   return doors_;
+}
+
+void handover::tell_closed_doors() {
+  post({cluster::doors_closed{}, {}, {}});
+}
+
+void handover::note_closed_doors() {
+  const std::lock_guard lock(mutex_);
+  other_doors_open_ = false;
+  doors_noted_.notify_all();
+}
+
+bool handover::wait_for_closed_doors(std::chrono::milliseconds limit) {
+  std::unique_lock lock(mutex_);
+  return doors_noted_.wait_for(lock, limit, [this] { return !other_doors_open_; });
 }
 
 void handover::set_role(role now) {
@@ -300,6 +326,9 @@ void handover::take_orders() {
       cancel_keys_[cancel->number] = {cancel->process_id, cancel->secret};
     } else if (const auto* refused = std::get_if<cluster::client_refused>(&one.frame)) {
       arrivals_.erase(refused->number);
+    } else if (std::holds_alternative<cluster::doors_closed>(one.frame)) {
+      // Not to one that does not know it, nor to the successor of one that has died meanwhile.
+      if (role_ != role::giving || version_ < cluster::version_with_doors_closed) continue;
     }
     const bool last_word = std::holds_alternative<cluster::goodbye>(one.frame);
     if (channel_) channel_->send(one.frame, std::move(one.descriptor), last_word ? goodbye_mark : 0);
@@ -351,10 +380,12 @@ void handover::greet(const cluster::hello& words) {
     channel_.reset();
     return set_role(role::alone);
   }
+  version_ = words.version;
   other_pid_ = words.pid;
   other_process_ = watch_process(words.pid);
   constexpr std::uint64_t ids_left = 1U << 20; // for what this process still begins
-  channel_->send(cluster::welcome_to_take{.program = PG_EDGE_VERSION,
+  channel_->send(cluster::welcome_to_take{.version = version_,
+                                          .program = PG_EDGE_VERSION,
                                           .pid = ::getpid(),
                                           .process = static_cast<std::uint8_t>(node_.cancels.process()),
                                           .next_id = node_.next_id.load() + ids_left,
@@ -394,6 +425,8 @@ void handover::take_frame(handover_channel::received what) {
           return role_ == role::offering ? greet(frame) : unexpected();
         } else if constexpr (std::is_same_v<type, cluster::serving>) {
           return role_ == role::offering ? take(frame) : unexpected();
+        } else if constexpr (std::is_same_v<type, cluster::doors_closed>) {
+          return role_ == role::taking ? note_closed_doors() : unexpected();
         } else if constexpr (std::is_same_v<type, cluster::moved_client> ||
                              std::is_same_v<type, cluster::server_here>) {
           take(std::move(frame), std::move(what.descriptor));
@@ -408,6 +441,7 @@ void handover::take_frame(handover_channel::received what) {
         } else if constexpr (std::is_same_v<type, cluster::goodbye>) {
           log(level::info, log_event::handover_ended, {{"from", other_pid_.load()}, {"clients", moved_.load()}});
           channel_.reset();
+          note_closed_doors();
           settle_arrivals(true);
           witnesses_.clear();
           permits.end();
@@ -445,6 +479,7 @@ bool handover::other_is_dead(std::chrono::milliseconds patience) const {
 
 void handover::lose_channel(const std::string& why) {
   channel_.reset();
+  note_closed_doors(); // whether or not it is dead: it will not say it
   if (said_goodbye_) return;
   log(role_ == role::offering ? level::warning : level::error, log_event::handover_failed,
       {{"process", other_pid_.load()}, {"reason", why}, {"clients", moved_.load()}});

@@ -2,10 +2,10 @@
 // Both hold one of these; its thread owns the Unix socket between them, so that no reactor ever waits for the other
 // process. Who owns a client is never in doubt: it is the old process's until `client_yours` has gone into the socket.
 //
-//   old    alone --(hello)--> offering --(serving)--> giving --(last client gone)--> goodbye, and it ends
+//   old    alone --(hello)--> offering --(serving)--> giving: doors_closed --(last client gone)--> goodbye, it ends
 //                    ^            | it closes             | it dies
 //                    '------------'   alone <--(its servers are gone)-- bereft
-//   new    (take_over, start) --> taking --(goodbye)--> alone
+//   new    (take_over, start) --> taking: (doors_closed), it is ready --(goodbye)--> alone
 //                                    | the old one dies
 //                                    '--> bereft --(its servers are gone)--> alone
 //
@@ -20,6 +20,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -59,6 +60,9 @@ public:
   int inherited_admin();
   std::chrono::microseconds inherited_watchdog() const { return std::chrono::microseconds(watchdog_); }
   bool taking() const { return role_.load(std::memory_order_acquire) == role::taking; }
+  /// Behind start(): waits until nobody who connects can come to the old process any more: it has said so, or is gone,
+  /// or is of a version that does not say it. False: it has said nothing for so long.
+  bool wait_for_closed_doors(std::chrono::milliseconds limit);
 
   // -- both
   // ------------------------------------------------------------------------------------------------------------------
@@ -72,6 +76,8 @@ public:
   void close_doors();
   std::vector<opened_door> doors() const;
 
+  /// In the old process: the last of its listeners is gone.
+  void tell_closed_doors();
   /// Clients are to move to the new process.
   bool giving() const { return giving_.load(std::memory_order_relaxed); }
   /// Whether one more may be on its way.
@@ -121,6 +127,8 @@ private:
   void wake();
   void set_role(role now);
 
+  bool ask_to_give(const std::string& path, std::string& error);
+  void note_closed_doors();
   void accept_successor();
   void turn_away(owned_fd who, const std::string& why);
   void greet(const cluster::hello& words);
@@ -152,13 +160,16 @@ private:
   mutable std::mutex mutex_; // of what follows
   std::vector<message> orders_;
   std::vector<opened_door> doors_;
+  bool other_doors_open_ = false; // new: the old process will say when it has closed them
+  std::condition_variable doors_noted_;
 
   std::mutex servers_mutex_; // of the next: held while a descriptor is copied, so that it is the one that is meant
   std::map<std::uint64_t, int> servers_;
 
   // the thread's, and before it the main thread's
   owned_fd wake_, listening_, other_process_;
-  std::uint64_t watchdog_ = 0; // microseconds
+  std::uint32_t version_ = cluster::handover_version; // of what the two say
+  std::uint64_t watchdog_ = 0;                        // microseconds
   std::string path_;
   bool own_path_ = false; // the socket's file is ours to remove
   std::unique_ptr<handover_channel> channel_;

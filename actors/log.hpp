@@ -72,6 +72,7 @@ enum class log_event : std::uint8_t {
   handover_begun,
   handover_ended,
   handover_failed,
+  handover_silent,
   actor_failed,
   message_unexpected,
   io_handler_failed,
@@ -188,6 +189,10 @@ inline constexpr std::array log_events{
                   "from clients process dead"},
     log_event_row{log_event::handover_failed, "handover_failed", "a takeover was refused, or broke off",
                   "reason process clients"},
+    log_event_row{log_event::handover_silent, "handover_silent",
+                  "the process that was taken over from has not said that it accepts nobody any more; who connects may "
+                  "still come to it",
+                  "process seconds"},
     log_event_row{log_event::actor_failed, "actor_failed", "an exception ended an actor", "kind actor what pool"},
     log_event_row{log_event::message_unexpected, "message_unexpected", "an actor has no handler for a message",
                   "kind actor"},

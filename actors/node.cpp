@@ -50,6 +50,7 @@ struct handover_watch {
   clock::time_point began{}, swept{};
   clock::time_point last_word{}; // when those that are left were told to end
   bool console_ended = false;
+  bool doors_told = false; // that they are closed
 };
 
 /// How a node that stops leaves its cluster, once its last client has gone.
@@ -206,8 +207,8 @@ void open_doors(node_context& context, std::vector<caf::actor>& listeners) {
 // -- another process takes over
 // ------------------------------------------------------------------------------------------------
 //
-//   begun: doors closed, clients and servers told -> clients move, or end -> (takeover_timeout: told to end)
-//          -> the last has gone, permits are given -> goodbye, finished
+//   begun: doors closing, clients told -> clients move, or end -> (takeover_timeout: told to end)
+//          '-> the last listener has gone: doors_closed    -> the last has gone, permits are given -> goodbye, finished
 
 /// How often clients that could not move are asked again.
 constexpr std::chrono::milliseconds sweep_time{250};
@@ -220,6 +221,13 @@ void keep_doors(node_context& context, bool theirs) {
     one.socket->keep_file(theirs);
 }
 
+/// With the last listener has gone whoever could still accept a client.
+void tell_closed_doors(node_self self) {
+  node_state& state = self->state;
+  if (!state.handing_over || state.doors_closing > 0 || std::exchange(state.handing.doors_told, true)) return;
+  state.context->handover.tell_closed_doors();
+}
+
 void begin_handing_over(node_self self) {
   node_state& state = self->state;
   state.handing_over = true;
@@ -230,6 +238,7 @@ void begin_handing_over(node_self self) {
   audit(self, {other_process(self), "TAKEOVER"});
   end_suspension(*state.context, "takeover");
   close_doors(self, "another process accepts connections");
+  tell_closed_doors(self);
   if (!state.stopping) caf::anon_send(self, look_again_atom::value);
 }
 
@@ -253,7 +262,8 @@ bool handed_over(node_self self) {
     watch.swept = now;
     caf::anon_send(context.tenants, control_pools{control_word::hand_over, {}, 0});
   }
-  if (context.clients.load(std::memory_order_relaxed) <= 0) return context.handover.finished();
+  if (context.clients.load(std::memory_order_relaxed) <= 0)
+    return state.doors_closing == 0 && context.handover.finished(); // a listener may still bring one
   const end_clients word{protocol::make_error(protocol::error_code::shutting_down), true};
   // Only the console's clients are left: they see a process that has nothing any more.
   if (context.handover.permits.all_given() && !std::exchange(watch.console_ended, true))
@@ -276,7 +286,10 @@ inner_node_actor::behavior_type node_behaviour(node_self self, node_context* con
   self->state.settings = std::make_unique<live_settings>(*context, std::move(file));
   self->state.listeners = listeners;
   self->state.finished = finished;
-  self->set_down_handler([self](const caf::down_msg&) { --self->state.doors_closing; });
+  self->set_down_handler([self](const caf::down_msg&) {
+    --self->state.doors_closing;
+    tell_closed_doors(self);
+  });
   return {
       [self](const reload_settings& wanted) {
         self->state.stats.note(self);
@@ -574,6 +587,7 @@ bool node::start(std::vector<std::string>& errors) {
   open_doors(context_, listeners_);
   if (values->admin.served) admin_ = std::make_unique<admin_http>(*system_, context_);
   warm_pools(context_.tenants, *values);
+  await_closed_doors();
   log(level::info, log_event::node_started, {{"version", PG_EDGE_VERSION}, {"reactors", count}, {"file", file_}});
   watchdog_.start(context_, interval);
   service_manager::ready("Serving");
@@ -596,6 +610,14 @@ void node::await_membership() const {
   const auto limit = std::chrono::steady_clock::now() + std::min(longest, failure_timeout * 2);
   while (!this_cluster().may_open_servers() && std::chrono::steady_clock::now() < limit)
     std::this_thread::sleep_for(look);
+}
+
+/// Both processes accept for a moment, so that nobody is refused. That this one serves is said when all who connect are
+/// its own; should the old one hang, it serves all the same.
+void node::await_closed_doors() {
+  constexpr std::chrono::seconds limit{5};
+  if (context_.handover.wait_for_closed_doors(limit)) return;
+  log(level::warning, log_event::handover_silent, {{"process", context_.handover.other()}, {"seconds", limit.count()}});
 }
 
 void node::reload() {

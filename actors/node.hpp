@@ -52,6 +52,7 @@ private:
   bool take_passed(const std::string& door);
   void look_at_links();
   void await_membership() const;
+  void await_closed_doors();
   void end_system_in_time();
   bool open_links(std::string& error);
   void open_door(const config::listener& door, int backlog, std::vector<std::string>& errors);

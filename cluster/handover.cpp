@@ -1,5 +1,6 @@
 #include "cluster/handover.hpp"
 
+#include <charconv>
 #include <type_traits>
 
 namespace pg_edge::cluster {
@@ -141,6 +142,7 @@ PG_EDGE_FIELDS(known_user, r.tenant, r.user, r.secret, r.client_key, r.server_ke
 PG_EDGE_FIELDS(paused_scope, r.tenant, r.database, r.paused, r.disabled)
 PG_EDGE_FIELDS(opening_done)
 PG_EDGE_FIELDS(serving)
+PG_EDGE_FIELDS(doors_closed)
 PG_EDGE_FIELDS(moved_statement, r.name, r.text, r.sql_types, r.has_sql_types, r.verified, r.written)
 PG_EDGE_FIELDS(moved_session, r.id, r.values, r.startup_values, r.profile, r.custom_startup, r.statements, r.unnamed,
                r.unnamed_names)
@@ -220,13 +222,34 @@ std::optional<handover_frame> decode(const handover_header& header, bytes_view b
   return read_one_of(header, body, static_cast<handover_frame*>(nullptr));
 }
 
+// -- versions
+// --------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Written by every release, and read by those of a newer version: these words stay.
+constexpr bytes_view refusal_begins = "the running process (version ";
+constexpr bytes_view refusal_names = ") hands over by version ";
+
+} // namespace
+
 std::optional<std::string> objection_to(const hello& words, bytes_view own_program) {
   if (words.magic != handover_magic) return "who connected does not speak the language of a hand-over";
-  if (words.version == handover_version) return std::nullopt;
-  return "the running process (version " + std::string(own_program) + ") hands over by version " +
+  if (words.version >= oldest_handover_version && words.version <= handover_version) return std::nullopt;
+  return std::string(refusal_begins) + std::string(own_program) + std::string(refusal_names) +
          std::to_string(handover_version) + " of the language, and the new one (version " + words.program +
          ") takes over by version " + std::to_string(words.version) +
          ": stop the running one and start the new one instead";
+}
+
+std::optional<std::uint32_t> version_instead(bytes_view refusal, std::uint32_t proposed) {
+  const std::size_t names = refusal.find(refusal_names);
+  if (!refusal.starts_with(refusal_begins) || names == bytes_view::npos) return std::nullopt;
+  const bytes_view digits = refusal.substr(names + refusal_names.size());
+  std::uint32_t version = 0;
+  const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
+  if (status != std::errc() || version < oldest_handover_version || version >= proposed) return std::nullopt;
+  return version;
 }
 
 } // namespace pg_edge::cluster

@@ -1,10 +1,10 @@
 // What the old and the new process of a node tell each other while the new one takes over, as bytes on a Unix socket.
-// Written by hand and length-checked, since either side may be another version of the program; the version that both
-// must have is handover_version, and tests/cluster/handover_test.cpp holds the bytes of every frame.
+// Written by hand and length-checked, since either side may be another version of the program: they agree on a version
+// of this language, and tests/cluster/handover_test.cpp holds the bytes of every frame.
 //
 //   new  -> old   hello; once it serves: serving, client_taken, client_refused, pool_claim
-//   old  -> new   welcome or refused, listening, known_user, paused_scope, opening_done; then moved_client,
-//                 client_yours, pool_claimed, at last goodbye
+//   old  -> new   welcome or refused, listening, known_user, paused_scope, opening_done; once the new one serves:
+//                 doors_closed, moved_client, client_yours, pool_claimed, at last goodbye
 //   both          permits_given, permits_wanted, cancel_asked, cancel_answered, server_here, server_away, servers_told
 //
 // A frame: Int32 length of what follows, Byte1 type, Int8 how many descriptors come with it, and the fields. A text is
@@ -26,8 +26,15 @@ namespace pg_edge::cluster {
 using protocol::bytes;
 using protocol::bytes_view;
 
-/// Rises with every change of any frame. Processes of two versions do not take over from each other.
-inline constexpr std::uint32_t handover_version = 1;
+// The new process proposes a version in its hello, its newest first. The old one goes on in it, or refuses and names
+// its own newest; if the new one speaks that, it comes again and proposes it. So there is an upgrade and a way back.
+
+/// Rises with every change of any frame. 2: doors_closed.
+inline constexpr std::uint32_t handover_version = 2;
+/// Those from here on are spoken.
+inline constexpr std::uint32_t oldest_handover_version = 1;
+/// From here on the old process says when it has closed its doors.
+inline constexpr std::uint32_t version_with_doors_closed = 2;
 /// "pg_edge hand-over", so that a stray connection is told apart from another version.
 inline constexpr bytes_view handover_magic = "pg_edge hand-over";
 
@@ -112,6 +119,12 @@ struct opening_done {
 struct serving {
   static constexpr char type = 's';
   friend bool operator==(const serving&, const serving&) = default;
+};
+
+/// The old process accepts nobody any more: who connects from here on is the new one's. Not in version 1.
+struct doors_closed {
+  static constexpr char type = 'd';
+  friend bool operator==(const doors_closed&, const doors_closed&) = default;
 };
 
 struct moved_statement {
@@ -243,10 +256,10 @@ struct goodbye {
   friend bool operator==(const goodbye&, const goodbye&) = default;
 };
 
-using handover_frame =
-    std::variant<hello, welcome_to_take, refused_to_give, listening, known_user, paused_scope, opening_done, serving,
-                 moved_client, client_taken, client_refused, client_yours, pool_claim, pool_claimed, permits_given,
-                 permits_wanted, cancel_asked, cancel_answered, server_here, server_away, servers_told, goodbye>;
+using handover_frame = std::variant<hello, welcome_to_take, refused_to_give, listening, known_user, paused_scope,
+                                    opening_done, serving, doors_closed, moved_client, client_taken, client_refused,
+                                    client_yours, pool_claim, pool_claimed, permits_given, permits_wanted, cancel_asked,
+                                    cancel_answered, server_here, server_away, servers_told, goodbye>;
 
 // -- bytes
 // -----------------------------------------------------------------------------------------------------------------
@@ -268,5 +281,8 @@ enum class handover_status : std::uint8_t { need_more, complete, invalid };
 
 /// What is wrong with the first words of a new process, as a sentence for its log; nothing if it may go on.
 [[nodiscard]] std::optional<std::string> objection_to(const hello& words, bytes_view own_program);
+/// The old process has refused `proposed` with this sentence: an older version to propose, if that is what was wrong
+/// and this process speaks it.
+[[nodiscard]] std::optional<std::uint32_t> version_instead(bytes_view refusal, std::uint32_t proposed);
 
 } // namespace pg_edge::cluster

@@ -47,11 +47,17 @@ const std::string pool_hex = "00 00 00 01 74 00 00 00 01 64 00 00 00 01 75 ";
 
 // Length, type, descriptors, then the fields.
 const std::vector<golden> all_frames{
-    {hello{.program = "1.0", .pid = 258},
+    {hello{.version = 1, .program = "1.0", .pid = 258},
      "00 00 00 26 68 00  00 00 00 11 70 67 5f 65 64 67 65 20 68 61 6e 64 2d 6f 76 65 72  00 00 00 01"
      "  00 00 00 03 31 2e 30  00 00 01 02"},
-    {welcome_to_take{.program = "1.0", .pid = 258, .process = 1, .next_id = 0x100000002, .watchdog = 5},
+    {hello{.version = 2, .program = "1.0", .pid = 258},
+     "00 00 00 26 68 00  00 00 00 11 70 67 5f 65 64 67 65 20 68 61 6e 64 2d 6f 76 65 72  00 00 00 02"
+     "  00 00 00 03 31 2e 30  00 00 01 02"},
+    {welcome_to_take{.version = 1, .program = "1.0", .pid = 258, .process = 1, .next_id = 0x100000002, .watchdog = 5},
      "00 00 00 22 48 00  00 00 00 01  00 00 00 03 31 2e 30  00 00 01 02  01  00 00 00 01 00 00 00 02"
+     "  00 00 00 00 00 00 00 05"},
+    {welcome_to_take{.version = 2, .program = "1.0", .pid = 258, .process = 1, .next_id = 0x100000002, .watchdog = 5},
+     "00 00 00 22 48 00  00 00 00 02  00 00 00 03 31 2e 30  00 00 01 02  01  00 00 00 01 00 00 00 02"
      "  00 00 00 00 00 00 00 05"},
     {refused_to_give{"no"}, "00 00 00 08 52 00  00 00 00 02 6e 6f"},
     {listening{listening_kind::passed, "d", "n", "f"},
@@ -61,6 +67,7 @@ const std::vector<golden> all_frames{
     {paused_scope{"t", "d", true, false}, "00 00 00 0e 47 00  00 00 00 01 74  00 00 00 01 64  01 00"},
     {opening_done{}, "00 00 00 02 45 00"},
     {serving{}, "00 00 00 02 73 00"},
+    {doors_closed{}, "00 00 00 02 64 00"}, // since version 2; all the others are as in version 1
     {whole_client(),
      "00 00 00 8d 43 01  00 00 00 00 00 00 00 03"                                             // number
      "  00 00 00 01 74  00 00 00 01 64  00 00 00 01 73"                                       // pool
@@ -148,6 +155,32 @@ BOOST_AUTO_TEST_CASE(other_versions_are_refused_with_a_sentence) {
   hello stranger;
   stranger.magic = "GET /";
   BOOST_TEST(objection_to(stranger, "1.0").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(every_version_that_is_spoken_is_welcome) {
+  for (std::uint32_t version = oldest_handover_version; version <= handover_version; ++version)
+    BOOST_TEST(!objection_to(hello{.version = version}, "1.0").has_value());
+  BOOST_TEST(objection_to(hello{.version = oldest_handover_version - 1}, "1.0").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(who_is_refused_for_its_version_proposes_the_one_that_is_named) {
+  // Word for word what a process of version 1 says to one of version 2.
+  const std::string first_release =
+      "the running process (version 0.1.0) hands over by version 1 of the language, and the new one (version 0.2.0) "
+      "takes over by version 2: stop the running one and start the new one instead";
+  BOOST_TEST((version_instead(first_release, 2) == 1u));
+  BOOST_TEST(!version_instead(first_release, 1).has_value()); // it has just refused that
+  // What this process says itself to one of the future, as that one will read it.
+  const auto own = objection_to(hello{.version = handover_version + 1}, "1.0");
+  BOOST_TEST_REQUIRE(own.has_value());
+  BOOST_TEST((version_instead(*own, handover_version + 1) == handover_version));
+  for (const char* other : {"", "another process is about to take over from this one", "hands over by version 1",
+                            "the running process (version 3.0) hands over by version 3 of the language",
+                            "the running process (version 0.0) hands over by version 0 of the language",
+                            "the running process (version 0.0) hands over by version ",
+                            "the running process (version 0.0) hands over by version -1 of the language",
+                            "the running process (version 9) hands over by version 99999999999999999999"})
+    BOOST_TEST(!version_instead(other, 2).has_value(), other);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,40 +1,15 @@
 // A new process takes over from the running one: no client notices, permits are never doubled, and whatever dies on the
 // way leaves every client with exactly one process. PG_EDGE_PRINT=1 prints figures.
-#include "tests/pg/restart_support.hpp"
+#include "tests/pg/takeover_support.hpp"
 
 #include <cstdlib>
 #include <iostream>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 using namespace pg_edge::test;
 
 namespace {
-
-constexpr int pool_size = 4;
-
-std::string takeover_toml(const std::string& settings = "", const std::string& tables = "") {
-  return simple_toml("takeover_socket = \"{dir}/takeover.sock\"\nmax_client_conn = 1000\n" + settings, tables);
-}
-
-struct takeover_node : pg_edge_process {
-  explicit takeover_node(const std::string& settings = "default_pool_size = " + std::to_string(pool_size) + "\n",
-                         const std::string& tables = "")
-      : pg_edge_process((settle(), takeover_toml(settings, tables))) {}
-  static void settle() {
-    if (!wait_for([] { return postgres::shared().backends("trust_user") == 0; }))
-      throw test_failure("backends of the last pg_edge do not leave");
-  }
-  bool former_ends(milliseconds limit = milliseconds(20'000)) {
-    const auto status = former().wait(limit);
-    BOOST_TEST((status && *status == 0), "the old process did not end by itself; its log:\n" << former_log());
-    return status && *status == 0;
-  }
-};
 
 /// pgbench in a thread of its own.
 class bench {
@@ -156,18 +131,6 @@ std::string changing_settings(int round) {
          std::to_string(100 + round) + "\n";
 }
 
-/// A console that has taken RELOAD. Who connects in the moment of a takeover may still come to the former process,
-/// which changes nothing and says who is to be asked.
-pq reloaded(const pg_edge_process& node) {
-  for (int tries = 0;; ++tries) {
-    pq console(node.conninfo("postgres", "pgbouncer"));
-    const pq_result result = console.try_exec("RELOAD");
-    if (result.ok()) return console;
-    if (tries == 5 || result.message().find("has taken over from this one: reload that one") == std::string::npos)
-      throw test_failure("RELOAD: " + result.message());
-  }
-}
-
 void rotate_certificate(const pg_edge_process& node, int round) {
   const auto leaf = certificate_authority("authority " + std::to_string(round)).issue("localhost");
   write_file(node.folder() + "/server.crt", leaf.certificate);
@@ -189,7 +152,8 @@ BOOST_AUTO_TEST_CASE(B160_a_hundred_reloads_new_certificates_and_a_takeover_unde
     node.rewrite_config(takeover_toml(changing_settings(round)));
     if (round % 25 == 0) rotate_certificate(node, round);
     if (round == reloads / 2) node.take_over(); // the clients over TLS stay with the process they have
-    pq console = reloaded(node);
+    pq console(node.conninfo("postgres", "pgbouncer"));
+    console.exec("RELOAD");
     BOOST_TEST(console.exec("SHOW CONFIG").cell("key", "query_timeout", "value") == std::to_string(100 + round));
   }
   plain.expect_no_loss();
@@ -374,46 +338,6 @@ BOOST_AUTO_TEST_CASE(B161_a_broken_configuration_leaves_the_old_process_serving)
   BOOST_TEST(node.former_ends());
   BOOST_TEST(client.value("select 3") == "3");
 }
-
-namespace {
-
-/// Somebody who connects to the socket of takeovers and says what a test wants.
-class stranger {
-public:
-  explicit stranger(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::snprintf(address.sun_path, sizeof address.sun_path, "%s", path.c_str());
-    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-      throw test_failure("cannot connect to " + path);
-  }
-  ~stranger() { ::close(fd_); }
-  void say(const std::string& bytes) { fake_server::send_bytes(fd_, bytes); }
-  /// What comes until it closes, or for a while.
-  std::string hear() {
-    timeval limit{2, 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    std::string all;
-    for (std::string some = fake_server::take(fd_); !some.empty(); some = fake_server::take(fd_))
-      all += some;
-    return all;
-  }
-
-private:
-  int fd_;
-};
-
-std::string text_bytes(const std::string& text) {
-  return int32_bytes(static_cast<std::int32_t>(text.size())) + text;
-}
-
-std::string hello_bytes(int version) {
-  const std::string body = text_bytes("pg_edge hand-over") + int32_bytes(version) + text_bytes("9.9") +
-                           int32_bytes(static_cast<std::int32_t>(::getpid()));
-  return int32_bytes(static_cast<std::int32_t>(body.size()) + 2) + "h" + std::string(1, '\0') + body;
-}
-
-} // namespace
 
 BOOST_AUTO_TEST_CASE(another_version_is_refused_in_plain_words) {
   takeover_node node;
