@@ -2,7 +2,6 @@
 
 #include "actors/log.hpp"
 #include "actors/log_setup.hpp"
-#include "actors/node.hpp"
 #include "actors/warm_pools.hpp"
 #include "config/change.hpp"
 #include "config/difference.hpp"

@@ -1,4 +1,6 @@
-// A whole node in one process: reactors, listeners, the tree of tenants, and the actor that reloads and stops it.
+// A whole node in one process: reactors, listeners, the tree of tenants, and the actor that reloads and stops it. The
+// class has a file for each reason: its start and end (node.cpp), the store (node_store.cpp), the addresses for clients
+// (node_doors.cpp) and the one for other nodes (node_link_door.cpp). The actor stands in node_state.hpp.
 #pragma once
 
 #include "actors/admin_http.hpp"
@@ -6,6 +8,7 @@
 #include "actors/handover.hpp"
 #include "actors/listener.hpp"
 #include "actors/node_context.hpp"
+#include "actors/objects.hpp"
 #include "actors/peer_registry.hpp"
 #include "actors/service_manager.hpp"
 
@@ -47,17 +50,26 @@ public:
   void stop();
 
 private:
+  void spawn_control_actors();
+  void await_membership() const;
+  void await_closed_doors();
+  void end_control_actors();
+  void end_system_in_time();
+  // node_doors.cpp
   bool take_over(const config::settings& settings, std::vector<std::string>& errors);
   bool open_listeners(const config::settings& settings, std::vector<std::string>& errors);
   bool take_passed(const std::string& door);
-  void look_at_links();
-  void await_membership() const;
-  void await_closed_doors();
-  void end_system_in_time();
-  bool open_links(std::string& error);
   void open_door(const config::listener& door, int backlog, std::vector<std::string>& errors);
+  // node_link_door.cpp
+  void look_at_links();
+  bool open_links(std::string& error);
 
-  struct opened_store;
+  /// The store, and what it held when it was read.
+  struct opened_store {
+    std::unique_ptr<cluster::store> store; // null: there is none
+    store_content content;
+    std::string told; // why it could not be read
+  };
 
   std::string file_;
   bool takeover_;
@@ -80,9 +92,5 @@ private:
   watchdog watchdog_;
   std::atomic<bool> finished_{false};
 };
-
-/// Settings with what is made of them; `error` is set when a certificate cannot be used.
-std::shared_ptr<const node_settings> make_node_settings(std::shared_ptr<const config::settings> values,
-                                                        std::string& error);
 
 } // namespace pg_edge::actors

@@ -13,16 +13,14 @@
 #include "actors/login_throttle.hpp"
 #include "actors/messages.hpp"
 #include "actors/node_links.hpp"
+#include "actors/node_settings.hpp"
 #include "actors/pam.hpp"
 #include "actors/pool_gates.hpp"
 #include "actors/pool_places.hpp"
 #include "actors/reactor.hpp"
 #include "actors/server_limits.hpp"
-#include "actors/tls_context.hpp"
 #include "actors/welcome_cache.hpp"
 #include "cluster/memory_guard.hpp"
-#include "config/settings.hpp"
-#include "config/tenant_name.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -33,30 +31,6 @@
 #include <vector>
 
 namespace pg_edge::actors {
-
-/// TLS towards the clients of one door.
-struct door_tls {
-  config::tls_mode mode = config::tls_mode::disable;
-  tls_context_ptr context; // null: TLS is not offered
-};
-
-/// Settings and what is made of them; replaced as a whole by a reload.
-struct node_settings {
-  std::shared_ptr<const config::settings> values; // of the file and of the store's objects
-  std::shared_ptr<const config::load_result> of_file;
-  std::shared_ptr<const config::stored_objects> objects = std::make_shared<const config::stored_objects>();
-  std::shared_ptr<const config::ban_list> bans = std::make_shared<const config::ban_list>();
-  std::vector<config::drift> left_out; // objects that do not count
-  config::server_name_index server_names;
-  door_tls client_tls;                                // of the door of the global settings
-  std::map<std::string, door_tls, std::less<>> doors; // of [listeners] that have TLS settings of their own
-  tls_context_ptr admin_tls;                          // of the admin API; null: it speaks plain HTTP
-
-  const door_tls& tls_of(const std::string& door) const {
-    const auto found = doors.find(door);
-    return found == doors.end() ? client_tls : found->second;
-  }
-};
 
 /// What memory_watch has found last.
 struct memory_level {
