@@ -2,6 +2,8 @@
 // it, as there is one log; without a [cluster] section it stays as it begins: no actor to tell, a lease without an end.
 #pragma once
 
+#include "actors/published.hpp"
+
 #include <caf/all.hpp>
 
 #include <atomic>
@@ -17,8 +19,8 @@ struct node_list; // cluster_words.hpp
 
 struct cluster_link {
   /// The cluster as this node saw it last, for whoever must not wait; null: it is alone.
-  std::shared_ptr<const node_list> seen() const { return std::atomic_load(&seen_); }
-  void note_seen(std::shared_ptr<const node_list> now) { std::atomic_store(&seen_, std::move(now)); }
+  std::shared_ptr<const node_list> seen() const { return seen_.get(); }
+  void note_seen(std::shared_ptr<const node_list> now) { seen_.set(std::move(now)); }
 
   caf::actor node;                                                                  // set before anything else runs
   std::atomic<std::int64_t> lease_end_ms{std::numeric_limits<std::int64_t>::max()}; // by the steady clock
@@ -33,7 +35,7 @@ struct cluster_link {
   }
 
 private:
-  std::shared_ptr<const node_list> seen_;
+  published<node_list> seen_;
 };
 
 cluster_link& this_cluster();

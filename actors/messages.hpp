@@ -10,6 +10,7 @@
 #pragma once
 
 #include "actors/pool_gates.hpp"
+#include "actors/published.hpp"
 #include "cluster/memory_guard.hpp"
 #include "cluster/permits.hpp"
 #include "config/difference.hpp"
@@ -61,16 +62,16 @@ struct pool_common {
   std::atomic<std::uint32_t> reserve_used{0}; // permits beyond pool_size that are there now
   std::atomic<std::uint32_t> waiting{0};      // clients that wait for a server, on all reactors
 
-  std::shared_ptr<const config::pool_settings> settings() const { return std::atomic_load(&settings_); }
+  std::shared_ptr<const config::pool_settings> settings() const { return settings_.get(); }
   void set_settings(std::shared_ptr<const config::pool_settings> now) {
-    std::atomic_store(&settings_, std::move(now));
+    settings_.set(std::move(now));
     version_.fetch_add(1, std::memory_order_release);
   }
   /// Another number after each replacement.
   std::uint32_t settings_version() const { return version_.load(std::memory_order_acquire); }
 
 private:
-  std::shared_ptr<const config::pool_settings> settings_;
+  published<config::pool_settings> settings_;
   std::atomic<std::uint32_t> version_{0};
 };
 using pool_common_ptr = std::shared_ptr<pool_common>;

@@ -17,6 +17,7 @@
 #include "actors/pam.hpp"
 #include "actors/pool_gates.hpp"
 #include "actors/pool_places.hpp"
+#include "actors/published.hpp"
 #include "actors/reactor.hpp"
 #include "actors/server_limits.hpp"
 #include "actors/welcome_cache.hpp"
@@ -50,8 +51,8 @@ struct descriptor_limits {
 
 class node_context {
 public:
-  std::shared_ptr<const node_settings> settings() const { return std::atomic_load(&settings_); }
-  void set_settings(std::shared_ptr<const node_settings> now) { std::atomic_store(&settings_, std::move(now)); }
+  std::shared_ptr<const node_settings> settings() const { return settings_.get(); }
+  void set_settings(std::shared_ptr<const node_settings> now) { settings_.set(std::move(now)); }
 
   std::vector<std::unique_ptr<reactor>> reactors;
   tenants_actor tenants;
@@ -90,7 +91,7 @@ public:
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
 private:
-  std::shared_ptr<const node_settings> settings_;
+  published<node_settings> settings_;
 };
 
 } // namespace pg_edge::actors

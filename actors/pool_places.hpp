@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/node_links.hpp"
+#include "actors/published.hpp"
 
 #include <atomic>
 #include <functional>
@@ -18,23 +19,23 @@ public:
   using finder = std::function<node_number(const pool_name&)>;
 
   void set(finder how) {
-    std::atomic_store(&finder_, std::make_shared<const finder>(std::move(how)));
+    finder_.set(std::make_shared<const finder>(std::move(how)));
     asked_.store(true, std::memory_order_release);
   }
   /// Lets go of what the finder holds; when the reactors have ended.
   void close() {
     asked_.store(false, std::memory_order_release);
-    std::atomic_store(&finder_, std::shared_ptr<const finder>());
+    finder_.set(nullptr);
   }
   /// Whether there can be other places than this node.
   bool asked() const { return asked_.load(std::memory_order_acquire); }
   node_number of(const pool_name& pool) const {
-    const auto how = asked() ? std::atomic_load(&finder_) : nullptr;
+    const auto how = asked() ? finder_.get() : nullptr;
     return how ? (*how)(pool) : node_number{0};
   }
 
 private:
-  std::shared_ptr<const finder> finder_;
+  published<finder> finder_;
   std::atomic<bool> asked_{false};
 };
 
