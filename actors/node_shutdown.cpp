@@ -107,8 +107,11 @@ void begin_shutdown(node_self self, shutdown_mode mode) {
   caf::anon_send(self, look_again_atom::value);
 }
 
+/// A listener that is still closing may bring one more client, whom a node that has left could not serve.
 bool shut_down_is_over(node_self self) {
-  return self->state.context->clients.load(std::memory_order_relaxed) <= 0 && has_left_cluster(self);
+  node_state& state = self->state;
+  return state.doors_closing == 0 && state.context->clients.load(std::memory_order_relaxed) <= 0 &&
+         has_left_cluster(self);
 }
 
 } // namespace pg_edge::actors
