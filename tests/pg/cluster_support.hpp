@@ -63,8 +63,7 @@ inline actors::etcd_process& etcd() {
 class nodes {
 public:
   explicit nodes(cluster_options options = {}) : options_(std::move(options)) {
-    if (!wait_for([] { return postgres::shared().backends("trust_user") == 0; }, milliseconds(30000)))
-      throw test_failure("backends of the last nodes do not leave");
+    postgres::shared().wait_until_left("trust_user", milliseconds(30'000));
     static int clusters = 0;
     name_ = "test" + std::to_string(++clusters);
     if (options_.tls) {

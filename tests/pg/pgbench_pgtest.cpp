@@ -28,12 +28,9 @@ bool long_run() {
 
 struct node : pg_edge_process {
   explicit node(int reactors, const std::string& settings = "")
-      : pg_edge_process((settle(), simple_toml("reactors = " + std::to_string(reactors) + "\ndefault_pool_size = " +
-                                               std::to_string(pool_size) + "\nmax_client_conn = 1000\n" + settings))) {}
-  static void settle() {
-    if (!wait_for([] { return postgres::shared().backends("trust_user") == 0; }))
-      throw test_failure("backends of the last pg_edge do not leave");
-  }
+      : pg_edge_process((postgres::shared().wait_until_left(),
+                         simple_toml("reactors = " + std::to_string(reactors) + "\ndefault_pool_size = " +
+                                     std::to_string(pool_size) + "\nmax_client_conn = 1000\n" + settings))) {}
 };
 
 std::vector<std::string> pgbench(const node& pool, std::initializer_list<std::string> options) {

@@ -15,11 +15,8 @@ namespace pg_edge::test {
 
 /// A pg_edge of its own; waits until the backends of the one before are gone, so that they can be counted.
 struct pool_node : pg_edge_process {
-  explicit pool_node(const std::string& settings) : pg_edge_process((settle(), simple_toml(settings))) {}
-  static void settle() {
-    if (!wait_for([] { return postgres::shared().backends("trust_user") == 0; }))
-      throw test_failure("backends of the last pg_edge do not leave");
-  }
+  explicit pool_node(const std::string& settings)
+      : pg_edge_process((postgres::shared().wait_until_left(), simple_toml(settings))) {}
   wire_client client(start_parameters more = {}, const std::string& user = "trust_user") {
     wire_client made(port());
     more.insert(more.begin(), {{"user", user}, {"database", "app"}});

@@ -43,8 +43,7 @@ public:
     write_file(folder_ / "ca.crt", authority.certificate());
     // What a killed node left running there.
     postgres::shared().query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'trust_user'");
-    if (!wait_for([] { return postgres::shared().backends("trust_user") == 0; }))
-      throw test_failure("backends of the last pg_edge do not leave");
+    postgres::shared().wait_until_left();
     toml_ = simple_toml("reactors = 2\ndefault_pool_size = " + std::to_string(pool_size) +
                         "\nmax_client_conn = 500\nadmin_users = [\"trust_user\"]\n" +
                         (settings.empty() ? "query_wait_timeout = 20\n" : settings));

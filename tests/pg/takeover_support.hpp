@@ -20,11 +20,7 @@ inline std::string takeover_toml(const std::string& settings = "", const std::st
 struct takeover_node : pg_edge_process {
   explicit takeover_node(const std::string& settings = "default_pool_size = " + std::to_string(pool_size) + "\n",
                          const std::string& tables = "")
-      : pg_edge_process((settle(), takeover_toml(settings, tables))) {}
-  static void settle() {
-    if (!wait_for([] { return postgres::shared().backends("trust_user") == 0; }))
-      throw test_failure("backends of the last pg_edge do not leave");
-  }
+      : pg_edge_process((postgres::shared().wait_until_left(), takeover_toml(settings, tables))) {}
   bool former_ends(milliseconds limit = milliseconds(20'000)) {
     const auto status = former().wait(limit);
     BOOST_TEST((status && *status == 0), "the old process did not end by itself; its log:\n" << former_log());

@@ -259,6 +259,11 @@ int postgres::backends(const std::string& user, const std::string& database) con
   return std::atoi(query(count_sql(user, database), "postgres").c_str());
 }
 
+void postgres::wait_until_left(const std::string& user, milliseconds limit) const {
+  if (!wait_for([&] { return backends(user) == 0; }, limit))
+    throw test_failure("backends of " + user + " of the last pg_edge do not leave");
+}
+
 // -- backend_watcher ---------------------------------------------------------------------------------------------
 
 backend_watcher::backend_watcher(const postgres& server, std::string user, std::string database, milliseconds interval)

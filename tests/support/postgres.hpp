@@ -83,6 +83,9 @@ public:
   std::string query(const std::string& sql, const std::string& database = "app") const;
   /// Client backends now; an empty name means any.
   int backends(const std::string& user = "", const std::string& database = "") const;
+  /// Before a pg_edge whose backends are to be counted: until those of the one before have left. Throws test_failure
+  /// when they do not.
+  void wait_until_left(const std::string& user = "trust_user", milliseconds limit = milliseconds(10'000)) const;
   /// A connection as the superuser by the Unix socket.
   pq admin(const std::string& database = "app") const;
 
