@@ -67,4 +67,13 @@ BOOST_AUTO_TEST_CASE(tenants_share_a_port_and_nothing_else) {
   BOOST_TEST(beta.value("select current_database()") == "other");
 }
 
+BOOST_AUTO_TEST_CASE(three_nodes_lose_one_and_serve_on) {
+  process_options options;
+  options.environment = {"PG_EDGE_BINARY=" + pg_edge_process::binary()};
+  const run_result shown =
+      run({std::string(source_folder) + "/examples/three_nodes/start", "--once"}, milliseconds(240'000), options);
+  BOOST_TEST(shown.status == 0, shown.out << shown.err);
+  BOOST_TEST(shown.out.find("node c is back") != std::string::npos, shown.out << shown.err);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -393,6 +393,26 @@ BOOST_AUTO_TEST_CASE(nobody_to_take_over_from) {
 // -- deaths
 // --------------------------------------------------------------------------------------------------------------------
 
+/// Between two words: it has said that it serves, and no more.
+BOOST_AUTO_TEST_CASE(a_new_process_that_dies_with_its_first_word_is_no_obstacle_to_the_next) {
+  takeover_node node;
+  pq client(node.conninfo());
+  {
+    process stands_for_it({"sleep", "300"}, {});
+    stranger other(node.folder() + "/takeover.sock");
+    other.say(hello_bytes(1, stands_for_it.pid()));
+    BOOST_TEST_REQUIRE(other.hear_frame('E').has_value());
+    other.say(frame_bytes('s'));
+    BOOST_TEST(node.wait_for_log("event=handover_begun"));
+    stands_for_it.kill_tree();
+  }
+  BOOST_TEST(node.wait_for_log("dead=true"), node.log());
+  BOOST_TEST(client.value("select 1") == "1");
+  node.take_over();
+  BOOST_TEST(node.former_ends());
+  BOOST_TEST(client.value("select 2") == "2");
+}
+
 BOOST_AUTO_TEST_CASE(the_new_process_dies_and_the_old_one_goes_on) {
   takeover_node node("admin_users = \"trust_user\"\ndefault_pool_size = " + std::to_string(pool_size) + "\n");
   surviving_watcher watcher(postgres::shared(), "trust_user");

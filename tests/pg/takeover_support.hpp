@@ -41,9 +41,9 @@ inline std::string frame_bytes(char type, const std::string& body = {}, bool des
          body;
 }
 
-inline std::string hello_bytes(int version) {
+inline std::string hello_bytes(int version, pid_t process = ::getpid()) {
   return frame_bytes('h', text_bytes("pg_edge hand-over") + int32_bytes(version) + text_bytes("9.9") +
-                              int32_bytes(static_cast<std::int32_t>(::getpid())));
+                              int32_bytes(static_cast<std::int32_t>(process)));
 }
 
 struct handover_words {
@@ -62,10 +62,10 @@ inline sockaddr_un address_of(const std::string& path) {
 class stranger {
 public:
   explicit stranger(int fd) : fd_(fd) {}
-  /// As a new process.
+  /// As a new process, once the running one listens there.
   explicit stranger(const std::string& path) : stranger(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const sockaddr_un address = address_of(path);
-    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    if (!wait_for([&] { return ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0; }))
       throw test_failure("cannot connect to " + path);
   }
   ~stranger() { ::close(fd_); }

@@ -22,8 +22,7 @@ void expect_one_store(nodes& all, int round) {
   for (std::size_t written = 0; written < all.size(); ++written) {
     const std::string name = "made_" + std::to_string(round) + "_" + std::to_string(written);
     const answer made = ask(all.api(written), "POST", "/v1/databases",
-                            R"({"name": ")" + name + R"(", "host": "127.0.0.1", "port": )" +
-                                std::to_string(postgres::shared().port()) + R"(, "dbname": "app"})");
+                            R"({"database": ")" + name + R"(", "host": "127.0.0.1", "port": 1})");
     BOOST_TEST(made.status == 201, made.body);
     for (std::size_t read = 0; read < all.size(); ++read)
       BOOST_TEST(wait_for([&] { return ask(all.api(read), "GET", "/v1/databases/default/" + name).status == 200; }),
