@@ -80,7 +80,7 @@ void under_load(const std::string& protocol, int takeovers) {
     sleep_for(200);
   }
   load.expect_no_loss();
-  BOOST_TEST(watcher.max() <= pool_size);
+  BOOST_TEST(watcher.max() <= permits_of_pool);
   BOOST_TEST(watcher.samples() > 20);
   BOOST_TEST(node.running());
 }
@@ -414,7 +414,7 @@ BOOST_AUTO_TEST_CASE(a_new_process_that_dies_with_its_first_word_is_no_obstacle_
 }
 
 BOOST_AUTO_TEST_CASE(the_new_process_dies_and_the_old_one_goes_on) {
-  takeover_node node("admin_users = \"trust_user\"\ndefault_pool_size = " + std::to_string(pool_size) + "\n");
+  takeover_node node("admin_users = \"trust_user\"\ndefault_pool_size = " + std::to_string(permits_of_pool) + "\n");
   surviving_watcher watcher(postgres::shared(), "trust_user");
   pq busy(node.conninfo()), idle(node.conninfo());
   idle.exec("select 1");
@@ -430,12 +430,12 @@ BOOST_AUTO_TEST_CASE(the_new_process_dies_and_the_old_one_goes_on) {
   BOOST_TEST(!idle.try_exec("select 1").ok()); // it had moved, so it went with the new process
   BOOST_TEST(wait_for([&] { return pq::attempt(node.conninfo()).ok(); })); // the old one listens again
   std::vector<pq> crowd;
-  for (int i = 0; i < pool_size; ++i) { // with all of its permits
+  for (int i = 0; i < permits_of_pool; ++i) { // with all of its permits
     crowd.emplace_back(node.conninfo());
     crowd.back().exec("begin");
     BOOST_TEST(crowd.back().value("select 1") == "1");
   }
-  BOOST_TEST(watcher.max() <= pool_size);
+  BOOST_TEST(watcher.max() <= permits_of_pool);
   crowd.clear();
   BOOST_TEST(node.former().running());
   node.former().signal(SIGINT);
@@ -448,7 +448,7 @@ BOOST_AUTO_TEST_CASE(the_old_process_is_killed_and_the_new_one_gets_its_permits)
   pq idle(node.conninfo());
   idle.exec("select 1");
   std::vector<pq> busy;
-  for (int i = 0; i < pool_size; ++i) {
+  for (int i = 0; i < permits_of_pool; ++i) {
     busy.emplace_back(node.conninfo());
     busy.back().exec("begin");
   }
@@ -461,12 +461,12 @@ BOOST_AUTO_TEST_CASE(the_old_process_is_killed_and_the_new_one_gets_its_permits)
   node.former().signal(SIGKILL);
   BOOST_TEST(idle.value("select 'served'") == "served");
   std::vector<pq> crowd;
-  for (int i = 0; i < pool_size; ++i) {
+  for (int i = 0; i < permits_of_pool; ++i) {
     crowd.emplace_back(node.conninfo());
     crowd.back().exec("begin");
     BOOST_TEST(crowd.back().value("select 1") == "1");
   }
-  BOOST_TEST(watcher.max() <= pool_size);
+  BOOST_TEST(watcher.max() <= permits_of_pool);
   BOOST_TEST(node.wait_for_log("event=handover_ended"));
 }
 
@@ -515,7 +515,7 @@ void kills_at_any_moment(bool kill_the_old_one) {
       BOOST_TEST(over, delay << " ms: " << node.log().substr(logged));
     }
   }
-  BOOST_TEST(watcher.max() <= pool_size);
+  BOOST_TEST(watcher.max() <= permits_of_pool);
   BOOST_TEST(server.query("select count(*) - count(distinct id) from ids") == "0");
   BOOST_TEST(notes.lies.empty());
 }

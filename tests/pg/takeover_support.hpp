@@ -11,14 +11,14 @@
 
 namespace pg_edge::test {
 
-inline constexpr int pool_size = 4;
+inline constexpr int permits_of_pool = 4;
 
 inline std::string takeover_toml(const std::string& settings = "", const std::string& tables = "") {
   return simple_toml("takeover_socket = \"{dir}/takeover.sock\"\nmax_client_conn = 1000\n" + settings, tables);
 }
 
 struct takeover_node : pg_edge_process {
-  explicit takeover_node(const std::string& settings = "default_pool_size = " + std::to_string(pool_size) + "\n",
+  explicit takeover_node(const std::string& settings = "default_pool_size = " + std::to_string(permits_of_pool) + "\n",
                          const std::string& tables = "")
       : pg_edge_process((postgres::shared().wait_until_left(), takeover_toml(settings, tables))) {}
   bool former_ends(milliseconds limit = milliseconds(20'000)) {

@@ -2,6 +2,7 @@
 // history: PG_EDGE_EARLIER names it. Every upgrade has such an hour, and so has every way back.
 #include "tests/pg/cluster_support.hpp"
 #include "tests/pg/edges_support.hpp"
+#include "tests/pg/takeover_support.hpp"
 
 #include <cstdlib>
 
@@ -75,6 +76,21 @@ BOOST_AUTO_TEST_CASE(nodes_of_a_small_pool_go_back_to_the_earlier_version_and_fo
 
 BOOST_AUTO_TEST_CASE(nodes_of_a_pool_that_is_everywhere_go_back_to_the_earlier_version_and_forth_again) {
   back_and_forth(12);
+}
+
+BOOST_AUTO_TEST_CASE(processes_of_both_versions_take_over_from_each_other) {
+  takeover_node node;
+  busy_clients clients;
+  clients.start(node, 8);
+  for (int round = 0; round < 3; ++round)
+    for (const pg_edge_options& next : {earlier(), pg_edge_options{}}) {
+      BOOST_TEST(clients.progress(200), clients.last_error());
+      node.take_over(next);
+      BOOST_TEST_REQUIRE(node.former_ends());
+    }
+  BOOST_TEST(clients.progress(200), clients.last_error());
+  clients.stop();
+  BOOST_TEST(clients.errors() == 0, clients.last_error());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
