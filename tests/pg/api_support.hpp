@@ -1,7 +1,7 @@
 // Requests to the admin API of a node, as scripts make them.
 #pragma once
 
-#include "tests/support/process.hpp"
+#include "tests/support/pg_edge_process.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -10,9 +10,6 @@
 #include <vector>
 
 namespace pg_edge::test {
-
-/// The token of the role admin in tests.
-inline const std::string api_boss = "boss-boss-boss-boss";
 
 /// What the admin API has answered.
 struct answer {

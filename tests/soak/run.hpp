@@ -1,48 +1,16 @@
-// What all parts of a soak share while it runs: the world, when to stop, what was counted and what went wrong.
+// A run of the soak of one node: its tally, and the world it runs on.
 #pragma once
 
+#include "tests/soak/tally.hpp"
 #include "tests/soak/world.hpp"
-
-#include <atomic>
-#include <map>
-#include <mutex>
-#include <random>
-#include <string>
-#include <vector>
 
 namespace pg_edge::soak {
 
-/// An answer that cannot be right, however faulty the network: thrown by loads, unlike test_failure, which a lost
-/// connection is too.
-struct wrong_answer : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-class run {
+class run : public tally {
 public:
-  run(world& where, unsigned seed) : in(where), seed_(seed) {}
+  run(world& where, unsigned seed) : tally(seed), in(where) {}
 
   world& in;
-  std::atomic<bool> stopping = false;
-
-  /// A generator for one thread.
-  std::mt19937 random(unsigned number) const { return std::mt19937(seed_ * 7919U + number); }
-  unsigned seed() const { return seed_; }
-
-  /// Adds to a row of the table of figures.
-  void count(const std::string& figure, long by = 1);
-  void fail(const std::string& what);
-  std::map<std::string, long> figures() const;
-  std::vector<std::string> failures() const;
-
-  /// Sleeps, but not beyond the end.
-  void pause(milliseconds time) const;
-
-private:
-  unsigned seed_;
-  mutable std::mutex lock_;
-  std::map<std::string, long> figures_;
-  std::vector<std::string> failures_;
 };
 
 } // namespace pg_edge::soak

@@ -24,7 +24,7 @@ void verdict::check_none(const std::string& promise, const std::vector<std::stri
   check(promise, against.empty(), seen);
 }
 
-int verdict::print(const run& all) const {
+int verdict::print(const tally& all) const {
   std::cout << "\n-- figures\n";
   for (const auto& [name, count] : all.figures())
     std::cout << std::left << std::setw(name_width) << name << std::right << std::setw(12) << count << "\n";

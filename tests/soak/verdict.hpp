@@ -1,7 +1,7 @@
 // The end of a soak: the table of figures, the promises checked one by one, and the line "N passed, M failed".
 #pragma once
 
-#include "tests/soak/run.hpp"
+#include "tests/soak/tally.hpp"
 
 #include <string>
 #include <vector>
@@ -15,7 +15,7 @@ public:
   /// A promise that a list of sentences disproves.
   void check_none(const std::string& promise, const std::vector<std::string>& against);
   /// Prints figures, promises and the last line; the exit status.
-  int print(const run& all) const;
+  int print(const tally& all) const;
 
 private:
   struct row {

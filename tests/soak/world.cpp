@@ -13,12 +13,6 @@ constexpr const char* postgres_settings = "synchronous_commit = on\nlog_connecti
                                           "tcp_keepalives_count = 4\ntcp_user_timeout = 6000\n"
                                           "client_connection_check_interval = 2s\n";
 
-std::string section(const pool_row& pool, const std::string& prefix, std::uint16_t port, int size) {
-  return prefix + "databases." + pool.database + "]\nhost = \"127.0.0.1\"\nport = " + std::to_string(port) +
-         "\ndbname = \"app\"\nuser = \"soak_" + pool.name + "\"\npassword = \"" + password + "\"\npool_mode = \"" +
-         pool.mode + "\"\npool_size = " + std::to_string(size) + "\n";
-}
-
 std::string tenant_of(const pool_row& pool) {
   const std::string login = pool.login;
   const std::size_t dot = login.find('.');
@@ -28,12 +22,7 @@ std::string tenant_of(const pool_row& pool) {
 } // namespace
 
 world::world(unsigned seed) : server({postgres_settings, 300}), behind(server.port(), seed) {
-  for (const pool_row& pool : pools)
-    server.query(std::string("create user soak_") + pool.name + " password '" + password + "'");
-  test::run({postgres::program("pgbench"), "-i", "-q", "-h", "127.0.0.1", "-p", std::to_string(server.port()), "-U",
-             "postgres", "app"});
-  for (const char* table : {"accounts", "branches", "tellers", "history"})
-    server.query("grant all on pgbench_" + std::string(table) + " to public", "app");
+  make_pools(server, pools);
   server.query("create table churned (tag text); grant all on churned to public; alter table churned owner to "
                "soak_trans");
   rows = std::make_unique<ledger>(server, "soak_rows");
@@ -58,8 +47,8 @@ std::string world::toml(bool small) const {
     if (!tenant.empty())
       text += "[tenants." + tenant + "]\nclient_tls_required = " + (pool.tls ? "true" : "false") + "\n" + prefix +
               "users.trust_user]\n";
-    text += section(pool, prefix, pool.by_proxy ? behind.port() : server.port(),
-                    small && pool.size_by_reload > 0 ? pool.size_by_reload : pool.size);
+    text += prefix + "databases." + pool.database + "]\n" +
+            database_settings(pool, "127.0.0.1", pool.by_proxy ? behind.port() : server.port(), small);
   }
   return text + "[users.trust_user]\n";
 }

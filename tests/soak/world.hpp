@@ -2,6 +2,7 @@
 // proxies on both sides of some of the traffic.
 #pragma once
 
+#include "tests/soak/pools.hpp"
 #include "tests/support/fault_proxy.hpp"
 #include "tests/support/ledger.hpp"
 #include "tests/support/node_watch.hpp"
@@ -14,20 +15,7 @@
 
 namespace pg_edge::soak {
 
-using namespace pg_edge::test;
-
-/// One pool of the node. Each has a Postgres user of its own, so that pg_stat_activity tells them apart.
-struct pool_row {
-  const char* name; // of the Postgres user: "soak_" and this
-  const char* database;
-  const char* login; // the user that clients name
-  const char* mode;
-  int size;           // the most it may have
-  int size_by_reload; // 0: always `size`; else reloads switch between the two
-  bool by_proxy;      // pg_edge reaches Postgres through world::behind
-  bool tls;           // its clients use TLS
-};
-
+/// Of the node.
 inline constexpr pool_row pools[] = {
     {"trans", "trans", "trust_user", "transaction", 6, 0, false, false},
     {"session", "session", "trust_user", "session", 12, 0, false, true},
@@ -39,8 +27,6 @@ inline constexpr pool_row pools[] = {
     {"blue", "app", "trust_user.blue", "transaction", 5, 0, false, false},
     {"green", "app", "trust_user.green", "session", 8, 0, false, true},
 };
-
-inline constexpr const char* password = "soak";
 
 class world {
 public:

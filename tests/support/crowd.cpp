@@ -23,6 +23,10 @@ bool says_not_run(const std::string& state) {
   return std::any_of(std::begin(states), std::end(states), [&](const char* one) { return state == one; });
 }
 
+milliseconds since(clock::time_point began) {
+  return std::chrono::duration_cast<milliseconds>(clock::now() - began);
+}
+
 } // namespace
 
 // -- one client --------------------------------------------------------------------------------------------------
@@ -70,8 +74,10 @@ private:
     }
     const start_parameters parameters{
         {"user", options_.user}, {"database", options_.database}, {"application_name", name_}};
+    const auto began = clock::now();
     const std::vector<wire_message> answer =
         attempt([&] { return client_->try_startup(parameters, options_.password); });
+    all_.note_wait(since(began));
     if (answer.empty()) throw refusal{"lost", "at login"};
     if (answer.back().type == 'E') throw refusal{error_field(answer.back(), 'C'), error_field(answer.back(), 'M')};
     if (answer.back().type != 'Z') throw refusal{"lost", "at login"};
@@ -126,6 +132,7 @@ private:
     for (;;) {
       const auto began = clock::now();
       std::optional<wire_message> message = attempt([&] { return client_->try_read_message(options_.silence); });
+      all_.note_wait(since(began));
       if (!message && clock::now() - began >= options_.silence) throw refusal{"silent", "no answer"};
       if (!message) throw refusal{"lost", "the connection ended"};
       if (message->type == 'N' || message->type == 'S') continue;
@@ -353,6 +360,12 @@ void crowd::live(int number) {
 void crowd::note_error(const std::string& state) {
   std::lock_guard guard(lock_);
   ++errors_[state];
+}
+
+void crowd::note_wait(milliseconds time) {
+  long known = longest_wait_;
+  while (time.count() > known && !longest_wait_.compare_exchange_weak(known, time.count())) {
+  }
 }
 
 void crowd::fail(const std::string& what) {

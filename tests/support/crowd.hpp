@@ -47,6 +47,8 @@ public:
   /// Errors that came with something under way, logins and waiting apart: what a fault took from clients.
   long broken_queries() const { return broken_; }
   long error_count() const;
+  /// For the next message, by any of them, login included.
+  milliseconds longest_wait() const { return milliseconds(longest_wait_); }
   /// What must not happen: another's answer, a wrong one, a code that lies. Sentences.
   std::vector<std::string> failures() const;
 
@@ -55,12 +57,13 @@ private:
   friend class member;
   void live(int number);
   void note_error(const std::string& state);
+  void note_wait(milliseconds time);
   void fail(const std::string& what);
 
   crowd_options options_;
   ledger& rows_;
   std::atomic<bool> stopping_ = false;
-  std::atomic<long> answers_ = 0, sessions_ = 0, broken_ = 0;
+  std::atomic<long> answers_ = 0, sessions_ = 0, broken_ = 0, longest_wait_ = 0;
   mutable std::mutex lock_; // over the two below
   std::map<std::string, long> errors_;
   std::vector<std::string> failures_;

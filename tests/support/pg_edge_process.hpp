@@ -11,6 +11,9 @@
 
 namespace pg_edge::test {
 
+/// The token of the role admin in tests.
+inline const std::string api_boss = "boss-boss-boss-boss";
+
 struct pg_edge_options {
   bool wait_until_listening = true;
   std::vector<std::string> arguments = {};   // after --config FILE
