@@ -1,6 +1,7 @@
 // Several nodes, one pool: its size holds across all of them whatever happens to one, and clients of the others wait
 // rather than fail.
 #include "tests/pg/cluster_support.hpp"
+#include "tests/support/wire_client.hpp"
 
 using namespace pg_edge::test;
 
@@ -140,6 +141,37 @@ BOOST_AUTO_TEST_CASE(without_the_store_a_strict_node_lets_go_and_goes_on_when_it
   BOOST_REQUIRE(results.size() == 1U);
   BOOST_TEST(results[0].value() == "2");
   BOOST_TEST(watcher.max() <= pool_size);
+}
+
+/// How often each node has lost one of the others that are there to the end.
+long losses(nodes& all, std::size_t but) {
+  long count = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i == but) continue;
+    const std::string log = all[i].log();
+    for (std::size_t at = 0; (at = log.find("event=node_lost", at)) != std::string::npos; ++at)
+      count +=
+          log.substr(at, log.find('\n', at) - at).find("node=n" + std::to_string(but)) == std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
+BOOST_AUTO_TEST_CASE(what_ends_one_connection_between_nodes_ends_no_other) {
+  nodes all({.nodes = 4, .settings = "", .more = "", .tls = true});
+  all.require_agreement();
+  BOOST_REQUIRE(all.all_connected());
+  constexpr std::size_t victim = 3;
+  const long before = losses(all, victim);
+  // Somebody looks whether a port is open, and goes.
+  for (int i = 0; i < 20; ++i)
+    for (std::size_t node = 0; node < victim; ++node) {
+      const std::string& address = all.address(node);
+      wire_client(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)))).close();
+    }
+  all[victim].stop(SIGKILL);
+  for (std::size_t i = 0; i < victim; ++i)
+    BOOST_TEST(all.agree(i, "n0,n1,n2"));
+  BOOST_TEST(losses(all, victim) == before, all[0].log() + all[1].log() + all[2].log());
 }
 
 BOOST_AUTO_TEST_CASE(nodes_speak_tls_and_one_with_another_authority_is_refused_on_both_sides) {
