@@ -21,6 +21,7 @@ void run_pgbench_at(cluster_run& all, std::size_t node) {
   constexpr const char* modes[] = {"simple", "extended", "prepared"};
   const auto there = all.in.nodes.at(node);
   for (std::size_t n = node; !all.stopping; ++n) {
+    all.stay_away();
     std::vector<std::string> options{"-M", modes[n % std::size(modes)], "-c", "3", "-T", "3"};
     const bool anew = n % 2 == 0; // a connection for each transaction
     if (anew)
@@ -63,6 +64,7 @@ wire_client cancelling_client(cluster_run& all, std::size_t node, const pool_row
 void cancel_elsewhere(cluster_run& all, unsigned number) {
   std::mt19937 random = all.random(500 + number);
   for (unsigned n = 0; !all.stopping; ++n) {
+    all.stay_away();
     const std::size_t node = random() % all.in.nodes.size();
     const std::size_t other = (node + 1 + random() % (all.in.nodes.size() - 1)) % all.in.nodes.size();
     const pool_row& pool = shared_pools[random() % std::size(shared_pools)];
@@ -102,6 +104,7 @@ std::vector<std::unique_ptr<crowd>> gather_crowds(cluster_run& all, unsigned rou
       crowd_options how = crowd_of(pool, all.in.nodes[node].port());
       how.name = pool.name + std::to_string(round) + "n" + std::to_string(node) + "x";
       how.clients = clients_of_each;
+      how.leave = &all.calm;
       how.seed = all.seed() + static_cast<unsigned>(crowds.size()) + round * 100;
       crowds.push_back(std::make_unique<crowd>(how, all.in.rows));
     }

@@ -64,6 +64,12 @@ public:
   cluster_run(cluster_world& where, unsigned seed) : tally(seed), in(where), elder(seed % where.nodes.size()) {}
 
   cluster_world& in;
+  /// All loads but the idle clients stay away, so that all permits can be had at once.
+  std::atomic<bool> calm = false;
+  void stay_away() const {
+    while (calm && !stopping)
+      pause(milliseconds(10));
+  }
   /// It lives from the beginning to the end, so that one can see what it gathers: it is frozen and cut off, not ended.
   const std::size_t elder;
   // Sentences, of the disturbing thread until that has ended.

@@ -47,6 +47,7 @@ void end_nodes(cluster_run& all) {
   for (std::size_t i = 0; i < all.in.nodes.size(); ++i) {
     const std::string name = "n" + std::to_string(i);
     if (!all.in.nodes[i].running()) all.deaths.push_back(name + " was gone at the end");
+    all.in.expect_end(i);
     all.in.nodes[i].signal(SIGTERM);
     const std::optional<int> status = all.in.bury(i, end_limit);
     if (status != 0)

@@ -18,9 +18,12 @@ constexpr long samples_enough = 500;
 constexpr long memory_slack_kilobytes = 48 * 1024;
 constexpr int descriptor_slack = 2;
 
-// Without what the nodes of a cluster ask Postgres with about a dead one: control connections do not count in a pool.
+// Postgres looks at one backend after the other, so who has come after the look began may stand beside one that had
+// gone by then; all others were there when it began. Without what the nodes of a cluster ask Postgres with about a dead
+// one: control connections do not count in a pool.
 constexpr const char* question = "select usename, count(*) from pg_stat_activity where usename like 'soak_%' and "
-                                 "backend_type = 'client backend' and application_name <> 'pg_edge cluster' group by 1";
+                                 "backend_type = 'client backend' and backend_start <= now() and "
+                                 "application_name <> 'pg_edge cluster' group by 1";
 
 } // namespace
 

@@ -44,7 +44,7 @@ public:
     statements_ = 0;
     log_in();
     ++all_.sessions_;
-    for (std::size_t left = 5 + pick(60); left > 0 && !all_.stopping_; --left) {
+    for (std::size_t left = 5 + pick(60); left > 0 && !all_.stopping_ && !all_.away(); --left) {
       busy_ = true;
       act();
       busy_ = false;
@@ -341,6 +341,10 @@ void crowd::stop() {
 void crowd::live(int number) {
   member who(*this, number);
   while (!stopping_) {
+    if (away()) {
+      std::this_thread::sleep_for(milliseconds(10));
+      continue;
+    }
     try {
       who.session();
     } catch (const refusal& why) {

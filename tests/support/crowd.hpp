@@ -23,10 +23,11 @@ struct crowd_options {
   bool transactions = true; // false in statement mode
   int clients = 4;
   unsigned seed = 1;
-  int large_rows = 2000;       // of a large result, 100 bytes each; 0: none are asked for
-  milliseconds rest{2};        // at most, between two actions
-  milliseconds silence{60000}; // how long an answer may take
-  bool may_be_silent = false;  // a network that swallows is expected: silence is a lost connection then
+  int large_rows = 2000;                    // of a large result, 100 bytes each; 0: none are asked for
+  milliseconds rest{2};                     // at most, between two actions
+  milliseconds silence{60000};              // how long an answer may take
+  const std::atomic<bool>* leave = nullptr; // while it is set, clients end their sessions and stay away
+  bool may_be_silent = false;               // a network that swallows is expected: silence is a lost connection then
 };
 
 class crowd {
@@ -56,6 +57,7 @@ private:
   class member;
   friend class member;
   void live(int number);
+  bool away() const { return options_.leave != nullptr && *options_.leave; }
   void note_error(const std::string& state);
   void note_wait(milliseconds time);
   void fail(const std::string& what);

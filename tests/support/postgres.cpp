@@ -29,11 +29,13 @@ void give_to_server(const std::string& path, mode_t mode) {
 }
 
 // An empty name matches any; E'' strings keep quotes in names harmless.
-/// Without this program's own, and without what a node asks Postgres with about a dead one: control connections do not
-/// count in a pool.
+/// Those that were there when the question came: Postgres looks at one after the other, so who has come since may stand
+/// beside one that had gone by then. Without this program's own, and without what a node asks Postgres with about a
+/// dead one: control connections do not count in a pool.
 std::string count_sql(const std::string& user, const std::string& database) {
   std::string sql = "select count(*) from pg_stat_activity where backend_type in ('client backend', 'walsender') "
-                    "and pid <> pg_backend_pid() and application_name not in ('test support', 'pg_edge cluster')";
+                    "and backend_start <= now() and pid <> pg_backend_pid() and application_name not in ('test "
+                    "support', 'pg_edge cluster')";
   if (!user.empty()) sql += " and usename = '" + user + "'";
   if (!database.empty()) sql += " and datname = '" + database + "'";
   return sql;
@@ -180,8 +182,9 @@ void postgres::launch() {
 
 void postgres::start() {
   if (postmaster_.running()) return;
-  // A port may be taken between free_port() and now, and a killed server's shared memory may linger a moment.
-  for (int attempt = 0; attempt < 5; ++attempt) {
+  // A port may be taken between free_port() and now, and a killed server's shared memory may linger a while: a backend
+  // that was being forked at that moment lives until it notices.
+  for (int attempt = 0; attempt < 40; ++attempt) {
     launch();
     if (postmaster_.running() && accepts()) return;
     postmaster_.kill_tree();
