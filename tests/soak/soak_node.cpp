@@ -18,6 +18,7 @@ using clock = std::chrono::steady_clock;
 
 constexpr milliseconds warm_up{20000};
 constexpr milliseconds settle_limit{90000}; // idle servers are closed after server_idle_timeout
+constexpr int spare_descriptors = 2;
 
 /// By then Postgres has missed a peer that vanished, see postgres_settings.
 constexpr milliseconds missed_after{20000};
@@ -111,7 +112,7 @@ int soak_node(const options& wanted) {
   result.check_none("nothing ran twice, nothing acknowledged is lost, nothing refused was done",
                     where.rows->disagreements());
   add_up(all, *where.rows);
-  judge(result, before, after);
+  judge(result, before, after, spare_descriptors);
   result.check("the node lived through it", where.node->running(), where.node->running() ? "it did" : "it died");
   if (where.node->running()) {
     const int status = where.node->stop(15, milliseconds(60000));

@@ -16,7 +16,6 @@ constexpr long samples_enough = 500;
 
 // Memory that a warm process may still gain: allocators keep what they had at the peak.
 constexpr long memory_slack_kilobytes = 48 * 1024;
-constexpr int descriptor_slack = 2;
 
 // Postgres looks at one backend after the other, so who has come after the look began may stand beside one that had
 // gone by then; all others were there when it began. Without what the nodes of a cluster ask Postgres with about a dead
@@ -90,9 +89,9 @@ holdings settled(const pg_edge_process& node, milliseconds limit) {
   return now;
 }
 
-void judge(verdict& result, const holdings& before, const holdings& after) {
+void judge(verdict& result, const holdings& before, const holdings& after, int spare) {
   result.check("actors of connections return to none", after.actors == 0, change(before.actors, after.actors));
-  result.check("descriptors return", after.descriptors <= before.descriptors + descriptor_slack,
+  result.check("descriptors return", after.descriptors <= before.descriptors + spare,
                change(before.descriptors, after.descriptors));
   result.check("memory returns near to it", after.kilobytes <= before.kilobytes * 5 / 4 + memory_slack_kilobytes,
                change(before.kilobytes, after.kilobytes) + ", in kB");

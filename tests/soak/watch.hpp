@@ -52,7 +52,8 @@ struct holdings {
 /// Waits until all clients are gone and idle servers have been closed, at most so long.
 holdings settled(const pg_edge_process& node, milliseconds limit);
 
-/// Nothing has leaked from the warm-up to the end.
-void judge(verdict& result, const holdings& before, const holdings& after);
+/// Nothing has leaked from the warm-up to the end. `spare`: descriptors that may be open at one time and not at
+/// another.
+void judge(verdict& result, const holdings& before, const holdings& after, int spare);
 
 } // namespace pg_edge::soak
