@@ -127,9 +127,11 @@ void cluster_state::connected(const cluster::node_hello& what, const caf::actor&
   peer& whom = peers[address];
   whom.heard = clock::now();
   whom.alive_every = std::chrono::milliseconds(what.alive_every_ms);
-  if (whom.state == way::connected && whom.handle == handle) return;
-  whom.state = way::connected;
+  // CAF takes a handle over a new connection for equal to one over an old one, and the old one leads nowhere.
+  const bool same = whom.handle == handle;
   whom.handle = handle;
+  if (whom.state == way::connected && same) return;
+  whom.state = way::connected;
   whom.name = name;
   whom.error.clear();
   whom.pause = {};
