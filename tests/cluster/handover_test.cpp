@@ -159,8 +159,9 @@ BOOST_AUTO_TEST_CASE(other_versions_are_refused_with_a_sentence) {
 
 BOOST_AUTO_TEST_CASE(every_version_that_is_spoken_is_welcome) {
   for (std::uint32_t version = oldest_handover_version; version <= handover_version; ++version)
-    BOOST_TEST(!objection_to(hello{.version = version}, "1.0").has_value());
-  BOOST_TEST(objection_to(hello{.version = oldest_handover_version - 1}, "1.0").has_value());
+    BOOST_TEST(!objection_to(hello{.version = version, .program = "2.0", .pid = 1}, "1.0").has_value());
+  BOOST_TEST(
+      objection_to(hello{.version = oldest_handover_version - 1, .program = "2.0", .pid = 1}, "1.0").has_value());
 }
 
 BOOST_AUTO_TEST_CASE(who_is_refused_for_its_version_proposes_the_one_that_is_named) {
@@ -171,7 +172,7 @@ BOOST_AUTO_TEST_CASE(who_is_refused_for_its_version_proposes_the_one_that_is_nam
   BOOST_TEST((version_instead(first_release, 2) == 1u));
   BOOST_TEST(!version_instead(first_release, 1).has_value()); // it has just refused that
   // What this process says itself to one of the future, as that one will read it.
-  const auto own = objection_to(hello{.version = handover_version + 1}, "1.0");
+  const auto own = objection_to(hello{.version = handover_version + 1, .program = "2.0", .pid = 1}, "1.0");
   BOOST_TEST_REQUIRE(own.has_value());
   BOOST_TEST((version_instead(*own, handover_version + 1) == handover_version));
   for (const char* other : {"", "another process is about to take over from this one", "hands over by version 1",
