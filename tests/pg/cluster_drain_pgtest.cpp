@@ -13,24 +13,15 @@ std::string state_of(const nodes& all, std::size_t asked, const std::string& nam
   return "";
 }
 
-std::vector<std::string> conninfos(nodes& all) {
-  std::vector<std::string> result;
-  for (std::size_t i = 0; i < all.size(); ++i)
-    result.push_back(all[i].conninfo());
-  return result;
-}
-
 void drain_each(int size) {
   nodes all(drained_nodes(size));
   all.require_agreement();
   const backend_watcher watcher(postgres::shared(), "trust_user");
-  roaming_clients clients(conninfos(all), std::vector<long>(9, 0));
+  roaming_clients clients(all.conninfos(), std::vector<long>(9, 0));
   BOOST_REQUIRE_MESSAGE(clients.progress(100), clients.wrong());
   for (std::size_t victim = 0; victim < 3; ++victim) { // one of them is the pool's steward, and its home
     const std::size_t asked = (victim + 1) % 3;        // any node can be asked
-    const run_result told = ctl(all, asked, {"node", "drain", "n" + std::to_string(victim)});
-    BOOST_TEST(told.status == 0, told.out << told.err << all[victim].log());
-    BOOST_TEST((all[victim].wait() == 0));
+    all.drain(victim);
     for (std::size_t i = 0; i < 3; ++i)
       if (i != victim) {
         BOOST_TEST(all.agree(i, all.names({victim})));

@@ -173,43 +173,35 @@ void join_one(std::size_t count) {
   cluster.expect_all_right({});
 }
 
+void in_clusters_of(std::initializer_list<std::size_t> counts, void (*test)(std::size_t)) {
+  for (const std::size_t count : counts)
+    BOOST_TEST_CONTEXT(count << " nodes at first") {
+      test(count);
+    }
+}
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(cluster_pgbench_pgtest)
 
 BOOST_AUTO_TEST_CASE(B166_a_node_is_killed_under_pgbench) {
-  for (const std::size_t count : {3U, 5U})
-    BOOST_TEST_CONTEXT(count << " nodes") {
-      kill_one(count);
-    }
+  in_clusters_of({3U, 5U}, kill_one);
 }
 
 BOOST_AUTO_TEST_CASE(B166_a_node_is_frozen_under_pgbench) {
-  for (const std::size_t count : {3U, 5U})
-    BOOST_TEST_CONTEXT(count << " nodes") {
-      freeze_one(count);
-    }
+  in_clusters_of({3U, 5U}, freeze_one);
 }
 
 BOOST_AUTO_TEST_CASE(B162_a_node_is_drained_under_pgbench) {
-  for (const std::size_t count : {3U, 5U})
-    BOOST_TEST_CONTEXT(count << " nodes") {
-      drain_one(count);
-    }
+  in_clusters_of({3U, 5U}, drain_one);
 }
 
 BOOST_AUTO_TEST_CASE(B166_a_node_is_cut_off_under_pgbench) {
-  for (const std::size_t count : {3U, 5U})
-    BOOST_TEST_CONTEXT(count << " nodes") {
-      cut_off_one(count);
-    }
+  in_clusters_of({3U, 5U}, cut_off_one);
 }
 
 BOOST_AUTO_TEST_CASE(B163_a_node_joins_under_pgbench) {
-  for (const std::size_t count : {2U, 4U})
-    BOOST_TEST_CONTEXT(count << " nodes, and one more") {
-      join_one(count);
-    }
+  in_clusters_of({2U, 4U}, join_one);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -46,10 +46,7 @@ void roll(int size) {
   roaming_clients clients({front.conninfo(all)}, {0, 0, 0, 0, 0, 0, 1, 1, 3, 3});
   BOOST_REQUIRE_MESSAGE(clients.progress(100), clients.wrong());
   for (std::size_t victim = 0; victim < 3; ++victim) {
-    const run_result told =
-        ctl(all, (victim + 1) % 3, {"node", "drain", "n" + std::to_string(victim), "--notice", "2"});
-    BOOST_TEST(told.status == 0, told.out << told.err << all[victim].log());
-    BOOST_TEST((all[victim].wait() == 0));
+    all.drain(victim, {"--notice", "2"});
     BOOST_TEST(clients.progress(100), clients.wrong());
     all[victim].start();
     all.require_agreement();

@@ -42,6 +42,20 @@ public:
     }
     return result;
   }
+  std::vector<std::string> conninfos() {
+    std::vector<std::string> result;
+    for (std::size_t i = 0; i < size(); ++i)
+      result.push_back((*this)[i].conninfo());
+    return result;
+  }
+  /// The node ends in order when another one is asked to have it drained.
+  void drain(std::size_t victim, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{"node", "drain", "n" + std::to_string(victim)};
+    words.insert(words.end(), more.begin(), more.end());
+    const run_result told = ctl(*this, (victim + 1) % size(), words);
+    BOOST_TEST(told.status == 0, told.out << told.err << (*this)[victim].log());
+    BOOST_TEST(((*this)[victim].wait() == 0));
+  }
   /// The test goes no further unless each node sees all that were started.
   void require_agreement() {
     for (std::size_t i = 0; i < size(); ++i)

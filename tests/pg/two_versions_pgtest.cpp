@@ -35,9 +35,7 @@ void expect_one_store(nodes& all, int round) {
 void restart_each_as(nodes& all, roaming_clients& clients, const pg_edge_options& next, int round) {
   for (std::size_t victim = 0; victim < all.size(); ++victim) {
     const std::size_t asked = (victim + 1) % all.size();
-    const run_result told = ctl(all, asked, {"node", "drain", "n" + std::to_string(victim)});
-    BOOST_TEST(told.status == 0, told.out << told.err << all[victim].log());
-    BOOST_TEST((all[victim].wait() == 0));
+    all.drain(victim);
     BOOST_TEST(clients.progress(100), clients.wrong());
     all[victim].start(next);
     all.require_agreement();
@@ -56,10 +54,7 @@ void back_and_forth(int size) {
   nodes all(drained_nodes(size));
   all.require_agreement();
   const backend_watcher watcher(postgres::shared(), "trust_user");
-  std::vector<std::string> conninfos;
-  for (std::size_t i = 0; i < all.size(); ++i)
-    conninfos.push_back(all[i].conninfo());
-  roaming_clients clients(conninfos, std::vector<long>(9, 0));
+  roaming_clients clients(all.conninfos(), std::vector<long>(9, 0));
   BOOST_REQUIRE_MESSAGE(clients.progress(100), clients.wrong());
   restart_each_as(all, clients, earlier(), 1);
   restart_each_as(all, clients, {}, 2);
