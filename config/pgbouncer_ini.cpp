@@ -250,12 +250,12 @@ void importer::drop(const ini_entry& entry, const std::string& what, const std::
 /// The value as TOML if the loader would take it; else `why` says what is wrong.
 std::optional<toml_value> importer::checked(const setting_row& row, section where, const std::string& raw,
                                             const std::string& file, std::string& why) {
-  if (!can_stand_in_toml(raw)) {
+  const bool is_file = row.rule == value_rule::readable_file;
+  const std::string value = is_file && !raw.empty() ? beside(file, raw) : raw; // the folder's name is looked at too
+  if (!can_stand_in_toml(value)) {
     why = "is not UTF-8";
     return std::nullopt;
   }
-  const bool is_file = row.rule == value_rule::readable_file;
-  const std::string value = is_file && !raw.empty() ? beside(file, raw) : raw;
   problem_list problems{file};
   const outside world{};
   value_reader reader{world, problems};

@@ -253,6 +253,13 @@ BOOST_AUTO_TEST_CASE(text_that_toml_cannot_hold) {
   BOOST_TEST(all.default_tenant.users.empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_file_in_a_folder_whose_name_toml_cannot_hold) {
+  const world around{{}, {{"/etc/pgbouncer/caf\xe9/x.ini", "[pgbouncer]\nclient_tls_cert_file = s.crt\n"}}};
+  const auto result = import_text("%include caf\xe9/x.ini\n[databases]\nd = host=x\n", around);
+  BOOST_TEST((load(result.toml).value != nullptr));
+  BOOST_TEST(contains(warnings_in(result), "x.ini:2: warning: client_tls_cert_file: is not UTF-8"));
+}
+
 BOOST_AUTO_TEST_CASE(tls_files_stand_beside_the_ini) {
   const auto ini =
       "[pgbouncer]\nclient_tls_sslmode = require\nclient_tls_cert_file = s.crt\nclient_tls_key_file = /k/s.key\n";
