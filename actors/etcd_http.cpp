@@ -13,7 +13,7 @@ namespace pg_edge::actors {
 namespace {
 
 constexpr std::chrono::milliseconds connect_limit{1000};
-/// A read that has no answer yet is asked of the next endpoint; a write cannot be.
+/// A read that has no answer yet is asked of the next endpoint, and of the only one again; a write cannot be.
 constexpr std::chrono::milliseconds read_limit{1500};
 constexpr std::chrono::milliseconds longest_sleep{1000};
 /// Nobody sends answers that long.
@@ -139,8 +139,13 @@ private:
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(one->what.deadline - clock::now());
     ++one->tried;
     if (left.count() <= 0) return answer(one, etcd_reply::outcome::not_heard);
-    const bool alone = one->what.changes || one->what.endpoint != any_endpoint || access_.endpoints.size() == 1;
-    start(one, alone ? left : std::min(left, read_limit));
+    const bool last = one->what.changes || one->tried >= most_tries(one->what);
+    start(one, last ? left : std::min(left, read_limit));
+  }
+
+  std::size_t most_tries(const question& what) const {
+    if (what.endpoint != any_endpoint) return 1;
+    return what.changes ? access_.endpoints.size() : std::max<std::size_t>(access_.endpoints.size(), 2);
   }
 
   /// `limit` 0: none.
@@ -164,7 +169,11 @@ private:
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect_limit.count()));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(limit.count()));
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    if (one->what.changes || one->piece) curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    // Over HTTP/2 all questions would share one connection, which outlives their time-outs: when a network was cut for
+    // some seconds, TCP says nothing on it for as long again, and a lease cannot be prolonged.
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    // One that was kept may have died in silence.
+    if (one->what.changes || one->piece || one->tried > 1) curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     if (!access_.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, access_.ca_file.c_str());
     if (!access_.cert_file.empty()) curl_easy_setopt(easy, CURLOPT_SSLCERT, access_.cert_file.c_str());
     if (!access_.key_file.empty()) curl_easy_setopt(easy, CURLOPT_SSLKEY, access_.key_file.c_str());
@@ -202,7 +211,7 @@ private:
     avoid(one->endpoint);
     const bool heard = until_sent > 0;
     if (heard && one->what.changes) return answer(one, etcd_reply::outcome::lost);
-    if (one->what.endpoint != any_endpoint || one->tried >= access_.endpoints.size())
+    if (one->tried >= most_tries(one->what))
       return answer(one, heard ? etcd_reply::outcome::lost : etcd_reply::outcome::not_heard);
     one->endpoint = (one->endpoint + 1) % access_.endpoints.size();
     attempt(one);

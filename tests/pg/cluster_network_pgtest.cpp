@@ -194,6 +194,23 @@ BOOST_AUTO_TEST_CASE(B166_of_five_nodes_two_are_cut_off_together_and_the_three_s
   cut_off(5, {0, 3});
 }
 
+/// TCP asks a peer that says nothing ever more rarely: a connection to the store that was in use when the cable was
+/// pulled says nothing for seconds after it is back, and the lease must not hang on it.
+BOOST_AUTO_TEST_CASE(a_node_that_was_cut_off_for_long_stays_once_it_is_back) {
+  cut_cluster one(3, roomy);
+  one.hosts.part(1);
+  one.expect_the_rest_serves({1});
+  std::this_thread::sleep_for(
+      milliseconds(11000)); // some 14 s in all: TCP has asked after 12.6 s, and does after 25.4 s
+  one.hosts.join(1);
+  one.expect_all_together();
+  const auto fenced = [&] { return count_of(one.all[1].log(), "event=node_fenced"); };
+  const auto before = fenced();
+  std::this_thread::sleep_for(milliseconds(8000));
+  BOOST_TEST(fenced() == before, one.all[1].log());
+  one.expect_all_together();
+}
+
 BOOST_AUTO_TEST_CASE(nodes_that_reach_the_store_but_not_each_other_go_on_with_what_they_have) {
   cut_cluster one(3, roomy);
   const backend_watcher watcher(postgres::shared(), "trust_user");

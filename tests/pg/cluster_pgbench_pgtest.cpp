@@ -103,7 +103,8 @@ struct benched_cluster {
       one->stop();
     for (std::size_t i = 0; i < benches.size(); ++i) {
       counted += benches[i]->written;
-      if (!harmed.contains(i)) BOOST_TEST(benches[i]->broken() == "", "n" << i << ": " << benches[i]->broken());
+      if (!harmed.contains(i))
+        BOOST_TEST(benches[i]->broken() == "", "n" << i << ": " << benches[i]->broken() << all[i].log());
     }
     const long rows = std::stol(postgres::shared().query("select count(*) from pgbench_history"));
     if (harmed.empty())

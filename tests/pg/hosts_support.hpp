@@ -46,13 +46,6 @@ inline std::string where(pq& client) {
   return client.value("select host(inet_server_addr())");
 }
 
-inline int count_of(const std::string& text, const std::string& what) {
-  int count = 0;
-  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
-    ++count;
-  return count;
-}
-
 /// Servers that have logged in so far.
 inline int connects(const pg_edge_process& node) {
   return count_of(node.log(), "event=server_connected");

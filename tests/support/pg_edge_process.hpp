@@ -21,6 +21,14 @@ struct pg_edge_options {
   std::string program = {};                  // another than binary()
 };
 
+/// How often it stands there: events in a log.
+inline int count_of(const std::string& text, const std::string& what) {
+  int count = 0;
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+    ++count;
+  return count;
+}
+
 /// Replaced in the TOML text: {port} a free port of its own, {dir} a folder of its own, {postgres_port},
 /// {postgres_socket} and {postgres_ca} of postgres::shared(), {cert} {key} a certificate for localhost and {ca} the
 /// authority that signed it.
