@@ -98,6 +98,10 @@ bool server::link(class client& to) {
     close_gracefully("the server closed the connection while it was idle");
     return false;
   }
+  if (!session_.at_rest()) { // the rest would reach this client as an answer
+    close_gracefully("it began a message that nobody had asked for");
+    return false;
+  }
   client_ = &to;
   client_ref_ = caf::actor_cast<caf::strong_actor_ptr>(&to);
   return true;

@@ -4,14 +4,17 @@
 namespace pg_edge::protocol {
 
 server_step server_side::run() {
+  s_.begun_unasked = false;
   while (!stop_) {
     if (s_.frame_left != 0 && !pass_rest()) break;
     if (step_.consumed < in_.size() && in_[step_.consumed] == 'D') pass_rows();
     const bytes_view rest = in_.substr(step_.consumed);
+    if (rest.empty()) break;
     frame_header header;
-    const header_status status = rest.empty() ? header_status::need_more : read_header(rest, header);
-    if (status == header_status::need_more) break;
-    if (status == header_status::invalid)
+    const header_status status = read_header(rest, header);
+    if (status == header_status::need_more)
+      need_more();
+    else if (status == header_status::invalid)
       broken("invalid message length");
     else if (s_.rules != nullptr && header.total() > s_.rules->max_message)
       broken("message longer than max_packet_size");

@@ -41,7 +41,10 @@ private:
   void send_on(const frame_header& header, bool visible);
   void client_sees_batch();
   void broken(std::string why);
-  void need_more() { stop_ = true; }
+  void need_more() {
+    stop_ = true;
+    s_.begun_unasked = s_.owed.empty();
+  }
   bool whole(const frame_header& header, bytes_view rest);
   static bytes_view body_of(const frame_header& header, bytes_view rest);
 

@@ -288,9 +288,12 @@ struct server_session {
   bool pop_after_frame = false; // the reply is complete when the present frame is
   std::uint32_t frame_left = 0; // of the present frame to the client
   bool frame_forward = false;
+  bool begun_unasked = false; // a message that answers nothing is not here to its end
 
   /// No reply is owed and none can come for what was sent.
   bool settled() const { return owed.empty() && !skipping && !copy_in && !copy_both && frame_left == 0; }
+  /// What comes next was said for whom it is handed to now.
+  bool at_rest() const { return settled() && !begun_unasked; }
   /// LISTEN binds its client to this server: notifications must reach it.
   bool pinned() const { return dirt.listening; }
 };

@@ -245,6 +245,7 @@ private:
     for (int i = 0; i < 2 && doing_ == work::idle; ++i) {
       const int who = (last_ + 1 + i) % 2;
       if (!parties_[who].wants) continue;
+      if (!server_.at_rest()) replace(); // as a server that is closed instead of handed out
       last_ = owner_ = who;
       const std::string sql = restoring_sql(server_, parties_[who].session);
       if (!sql.empty()) return own(sql, work::restoring);

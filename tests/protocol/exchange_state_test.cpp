@@ -398,6 +398,24 @@ BOOST_AUTO_TEST_CASE(a_server_that_says_what_nothing_asked_for_is_broken) {
   }
 }
 
+/// Found by server_machine_fuzz: the end of such a message would be told to the client that the server is handed to.
+BOOST_AUTO_TEST_CASE(a_server_is_not_at_rest_while_a_message_of_its_own_is_under_way) {
+  for (const std::string& message : {raw('E', std::string("SFATAL\0VFATAL\0C57P01\0Mbye\0\0", 27)),
+                                     raw('N', std::string("SNOTICE\0C00000\0Mhm\0\0", 21)),
+                                     raw('S', std::string("TimeZone\0UTC\0", 13)), raw('A', "1234a\0b\0")}) {
+    protocol::server_session server;
+    std::string input;
+    for (std::size_t at = 0; at < message.size(); ++at) {
+      input += message[at];
+      protocol::gather to_client;
+      protocol::gather to_server;
+      input.erase(0, protocol::from_server(server, nullptr, input, to_client, to_server).consumed);
+      if (at + 1 < message.size()) BOOST_TEST(!server.at_rest(), message[0] << " after " << at);
+    }
+    BOOST_TEST(server.at_rest(), message[0]);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_last_words_of_a_server_reach_the_client) {
   rig all;
   rig_client& client = all.client();
