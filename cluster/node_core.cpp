@@ -216,6 +216,7 @@ pool_books* node_core::books_of(const pool_key& pool, std::uint64_t epoch, node_
   const auto size = sizes_(pool);
   if (!size) return nullptr;
   pool_books& made = books_.try_emplace(pool, pool, own->id, size->size, size->reserve).first->second;
+  send(made.note_dead_elsewhere(dead_elsewhere_));
   send(made.on_view(members_.current()));
   return &made;
 }
@@ -239,6 +240,14 @@ void node_core::on(node_time now, const pool_reserve& what) {
 void node_core::settings_changed(node_time now) {
   for (auto& [key, books] : books_)
     if (const auto size = sizes_(key)) send(books.configure(size->size, size->reserve));
+  deliver_own(now);
+}
+
+void node_core::note_dead_elsewhere(node_time now, std::vector<departed_member> lives) {
+  if (lives == dead_elsewhere_) return;
+  dead_elsewhere_ = std::move(lives);
+  for (auto& [key, books] : books_)
+    send(books.note_dead_elsewhere(dead_elsewhere_));
   deliver_own(now);
 }
 

@@ -66,6 +66,8 @@ public:
   void share_reported(node_time now, const pool_key& pool, const permit_report& report);
   void reserve_wished(node_time now, const pool_key& pool, std::uint32_t lacking, std::uint32_t spare);
   void settings_changed(node_time now);
+  /// See pool_books.
+  void note_dead_elsewhere(node_time now, std::vector<departed_member> lives);
   /// Postgres has no backend of that life in that pool any more.
   void cleared(node_time now, const clearing& what);
 
@@ -104,6 +106,7 @@ private:
   pool_sizes sizes_;
   std::map<pool_key, pool_agent> agents_;
   std::map<pool_key, pool_books> books_;
+  std::vector<departed_member> dead_elsewhere_;
   std::uint64_t seen_epoch_ = 0;
   bool fenced_ = false;
   bool books_stale_ = false; // the lease was over meanwhile

@@ -83,6 +83,14 @@ pool_books::words pool_books::on_view(const view& now) {
   return result;
 }
 
+pool_books::words pool_books::note_dead_elsewhere(const std::vector<departed_member>& lives) {
+  dead_elsewhere_ = lives;
+  const bool news = std::any_of(lives.begin(), lives.end(), [&](const departed_member& life) {
+    return !lost_.contains(life) && !cleared_.contains({life.name, life.incarnation});
+  });
+  return gathering_ || !news ? words{} : begin();
+}
+
 pool_books::words pool_books::restart() {
   return begin();
 }
@@ -131,8 +139,9 @@ pool_books::words pool_books::begin_serving() {
   for (const auto& [node, state] : states_)
     for (const share_state& share : state.shares)
       take_over(share, node);
-  for (const departed_member& life : view_.departed)
-    if (life.incarnation != left_clean && !cleared_.contains({life.name, life.incarnation})) lost_[life] = {};
+  for (const auto* lives : {&view_.departed, &dead_elsewhere_})
+    for (const departed_member& life : *lives)
+      if (life.incarnation != left_clean && !cleared_.contains({life.name, life.incarnation})) lost_[life] = {};
   if (!lost_.empty() && permits_.free() > 0) { // nobody knows what they hold: everything that no share has
     (void)permits_.share_joined(unknown_share, own_);
     (void)permits_.on_report({unknown_share, 0, 0, permits_.free(), false, {}});

@@ -41,6 +41,9 @@ public:
   [[nodiscard]] words configure(std::uint32_t size, std::uint32_t reserve);
   /// Postgres has no backend of this life in this pool any more.
   [[nodiscard]] words cleared(const departed_member& life);
+  /// Lives of a cluster that this one has taken over (cluster/succession), which nobody has said to have held nothing:
+  /// they count as dead lives of this one. All of them; their id is 0.
+  [[nodiscard]] words note_dead_elsewhere(const std::vector<departed_member>& lives);
   /// Words may have been missed: ask everybody again before anything is granted.
   [[nodiscard]] words restart();
   /// Now and then: asks again who has not answered.
@@ -87,6 +90,7 @@ private:
   std::map<node_id, pool_state> states_;                    // as last told
   std::set<std::pair<std::string, std::uint64_t>> cleared_; // lives
   std::map<departed_member, std::vector<share_key>> lost_;  // of lives to clear; empty: what they held is unknown
+  std::vector<departed_member> dead_elsewhere_;
 };
 
 } // namespace pg_edge::cluster

@@ -3,6 +3,7 @@
 // follows the known ones is not looked at.
 #pragma once
 
+#include "cluster/handover.hpp"
 #include "protocol/bytes.hpp"
 
 #include <cstdint>
@@ -13,14 +14,23 @@
 
 namespace pg_edge::cluster {
 
+/// A session that was served elsewhere without being relayed, and goes on as it is by now.
+struct relayed_session {
+  moved_session state;
+  bool unconfirmed = false; // no server has said yet what its settings mean
+  bool in_batch = false;    // extended messages since the last Sync, none of which needed a server
+  bool operator==(const relayed_session&) const = default;
+};
+
 struct relay_request {
   std::string tenant, database, user; // by these names the other node knows its pool
   std::string asked_user;             // as the client wrote it
   std::string peer_host;              // where the client is
   std::uint16_t peer_port = 0;
   std::vector<std::pair<std::string, std::string>> parameters; // of its start-up packet
-  std::string secret, client_key, server_key; // with which its servers may be logged in to, see actors/credentials
-  bool again = false;                         // the session has begun before, perhaps on another node
+  std::string secret, client_key, server_key;  // with which its servers may be logged in to, see actors/credentials
+  bool again = false;                          // the session has begun before, perhaps on another node
+  std::optional<relayed_session> session = {}; // then the parameters say nothing that it does not
   bool operator==(const relay_request&) const = default;
 };
 

@@ -14,6 +14,8 @@
 //     cluster/nodes/<node>             live nodes, each with its lease        } cluster/membership.hpp
 //     cluster/leaving/<node>           of those, the ones about to leave      }
 //     cluster/view                     who is in the cluster, by epoch        }
+//     succession/state                 one cluster takes over another: how far it is  } succession_record.hpp
+//     succession/held/<node>           what a node of the one that gives still has    }
 //     postgres/<cluster>/...           high availability: primary, epoch, lease
 #pragma once
 
