@@ -2,6 +2,7 @@
 #include "actors/admin_schemas.hpp"
 #include "actors/cluster_link.hpp"
 #include "actors/cluster_words.hpp"
+#include "actors/succession.hpp"
 
 namespace pg_edge::actors {
 
@@ -79,6 +80,59 @@ void drain_node(const admin_call_ptr& call) {
   });
 }
 
+// -- one cluster takes over another
+// -------------------------------------------------------------------------------------------
+
+/// Longer than the store's own time-out.
+constexpr std::chrono::seconds takeover_patience{12};
+constexpr std::string_view no_takeover =
+    "This node can take part in no take-over: it needs listen and link_listen in [cluster].";
+
+json json_of(const cluster::succession::status& now) {
+  return json{{"role", now.role},
+              {"cluster", or_null(now.other)},
+              {"step", cluster::to_string(now.step)},
+              {"detail", now.detail},
+              {"waits_for", now.waits_for},
+              {"servers_left", now.held},
+              {"begun_by", or_null(now.by)},
+              {"last", or_null(now.last)}};
+}
+
+void show_takeover(const admin_call_ptr& call, unsigned status) {
+  call->ask<takeover_status>(call->node().succession_actor, patience, ask_takeover{},
+                             [call, status](const takeover_status& got) { call->reply(json_of(got.now), status); });
+}
+
+void get_takeover(const admin_call_ptr& call) {
+  if (!call->node().succession_actor) return call->reply(json_of({}));
+  show_takeover(call, 200);
+}
+
+void begin_takeover(const admin_call_ptr& call) {
+  const json& body = call->request().body;
+  for (const auto& [name, value] : body.items())
+    if (name != "cluster") return call->fail(400, name, "unknown field");
+  if (!body.contains("cluster") || !body["cluster"].is_string() || body["cluster"] == "")
+    return call->fail(400, "cluster", "is no name of a cluster");
+  if (!call->node().succession_actor) return call->fail(409, std::string(no_takeover));
+  const take_over_cluster wish{body["cluster"].get<std::string>(), author_of(call)};
+  call->ask<takeover_answer>(call->node().succession_actor, takeover_patience, wish,
+                             [call](const takeover_answer& got) {
+                               if (!got.done) return call->fail(409, got.text + ".");
+                               show_takeover(call, 202);
+                             });
+}
+
+void end_takeover(const admin_call_ptr& call) {
+  if (!call->node().succession_actor) return call->fail(409, std::string(no_takeover));
+  call->ask<takeover_answer>(call->node().succession_actor, takeover_patience, abort_takeover{author_of(call)},
+                             [call](const takeover_answer& got) {
+                               if (!got.done) return call->fail(409, got.text + ".");
+                               show_takeover(call, 200);
+                             });
+}
+
 // -- schemas and routes
 // ----------------------------------------------------------------------------------------------------
 
@@ -90,7 +144,32 @@ const std::vector<admin_field>& drain_fields() {
   return all;
 }
 
+const std::vector<admin_field>& takeover_fields() {
+  static const std::vector<admin_field> all{
+      {"role", "string", "Of this node's cluster: to (it takes over, or waits to), from (it is taken over), none."},
+      {"cluster", "string", "The other cluster.", true},
+      {"step", "string",
+       "none; sealing (objects stand still, it can be given up), copying, moving (pools and clients move), done."},
+      {"detail", "string", "What is waited for, in words."},
+      {"waits_for", "array", "Nodes of the cluster that is taken over, which have not said yet that they take part.",
+       false, false, "string"},
+      {"servers_left", "integer", "Connections to Postgres which that cluster still has."},
+      {"begun_by", "string", "Who has begun it.", true},
+      {"last", "string", "Why the last one was given up.", true},
+  };
+  return all;
+}
+
+const std::vector<admin_field>& take_over_fields() {
+  static const std::vector<admin_field> all{
+      {"cluster", "string", "The cluster to take over, as succeeds in [cluster] names it."},
+  };
+  return all;
+}
+
 constexpr admin_schema schemas[] = {
+    {"takeover", "How far one cluster has taken over another.", takeover_fields},
+    {"take_over", "Which cluster to take over.", take_over_fields},
     {"member", "A node of the cluster.", member_fields},
     {"drain", "How to drain.", drain_fields},
 };
@@ -117,6 +196,31 @@ constexpr admin_route routes[] = {
          "That node takes no new clients, ends each of its own with its transaction, hands its pools over, leaves "
          "the cluster and ends.",
      .handle = drain_node},
+    {.path = "/v1/cluster/takeover",
+     .role = config::admin_role::viewer,
+     .name = "getTakeover",
+     .tag = "cluster",
+     .answers = "takeover",
+     .summary = "How far one cluster has taken over another, as this node sees it.",
+     .handle = get_takeover},
+    {.method = http_method::post,
+     .path = "/v1/cluster/takeover",
+     .role = config::admin_role::admin,
+     .name = "takeOver",
+     .tag = "cluster",
+     .takes = "take_over",
+     .answers = "takeover",
+     .status = 202,
+     .summary = "This node's cluster takes over the tenants of another one in the same store; asked again, it goes on.",
+     .handle = begin_takeover},
+    {.method = http_method::delete_,
+     .path = "/v1/cluster/takeover",
+     .role = config::admin_role::admin,
+     .name = "abortTakeover",
+     .tag = "cluster",
+     .answers = "takeover",
+     .summary = "Gives a take-over up, for as long as it is at sealing: everything is as it was.",
+     .handle = end_takeover},
 };
 
 } // namespace

@@ -22,6 +22,9 @@ constexpr readiness_row hindrances[] = {
      [](const node_context& node) {
        return node.draining.load(std::memory_order_relaxed) || node.leaving.load(std::memory_order_relaxed);
      }},
+    {"awaits_takeover",
+     [](const node_context& node) { return node.succession.awaits.load(std::memory_order_relaxed); }},
+    {"taken_over", [](const node_context& node) { return node.succession.taken_over.load(std::memory_order_relaxed); }},
     {"paused", [](const node_context& node) { return node.gates.node_paused(); }},
     {"suspended", [](const node_context& node) { return node.gates.suspended(); }},
     {"memory_limit",

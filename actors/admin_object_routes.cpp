@@ -206,6 +206,7 @@ void refuse(const admin_call_ptr& call, const object_changed& result) {
     break;
   case change_outcome::lost:
     return refuse_precondition(call, 412, result.revision);
+  case change_outcome::taken_over:
   case change_outcome::no_store:
     problem.status = 409;
     problem.what = result.why + ".";

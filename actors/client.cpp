@@ -72,6 +72,7 @@ caf::behavior client::make_behavior() {
       [this](const abandoned& message) {
         if (message.epoch == epoch_) out_of_queue();
       },
+      [this](const go_elsewhere& message) { sent_elsewhere(message.epoch); },
       [this](const wait_notice& message) {
         if (message.epoch == epoch_ && step_ == client_step::waiting && login_ == nullptr) write(message.notice);
       },

@@ -110,6 +110,8 @@ public:
   /// Another node relays it to this one.
   bool comes_by_link() const { return socket_.carried() != nullptr; }
   const std::string& user() const { return user_; }
+  /// Should another cluster serve its pool: whether it can be relayed there as it is.
+  bool can_go_elsewhere() const;
   /// It waits for a server only to learn what its session begins with.
   bool awaits_welcome() const;
   class server* linked() const {
@@ -211,6 +213,7 @@ private:
   void confirm_values();
   void learned();
   void finish_login();
+  void begin_session();
   void begin_console(bool admin);
   void refuse_login(protocol::error_code code, std::initializer_list<std::string_view> args = {});
   void begin_cancel(const protocol::cancel_request& request);
@@ -219,7 +222,9 @@ private:
 
   // client_relayed.cpp
   bool cancel_elsewhere(const protocol::cancel_request& request);
+  node_number home_of(const pool_name& pool) const;
   bool lives_elsewhere(const config::route& way);
+  void introduce(cluster::relay_request& request, const pool_name& pool);
   void open_relay();
   void look_at_place();
   void relay_again();
@@ -244,6 +249,14 @@ private:
   bool replay();
   void opened_relay();
   void begin_relayed(const cluster::relay_request& request);
+
+  // client_moving_out.cpp
+  bool goes_elsewhere();
+  void become_relayed();
+  bool describe_session();
+  void leave_share();
+  void sent_elsewhere(std::uint32_t epoch);
+  void take_up_session();
 
   // client_relay.cpp
   std::size_t relay(protocol::bytes_view in);
@@ -341,6 +354,7 @@ private:
   bool login_listed_ = false;    // among the logins under way of this reactor
   bool admin_ = false;
   bool failed_ = false; // it has been told why
+  bool stays_ = false;  // its session is too much to be told to another node
   protocol::bytes end_error_;
   std::unique_ptr<protocol::console_session> console_; // in the step `console`
   std::unique_ptr<relay_state> relay_;                 // in the step `relayed`

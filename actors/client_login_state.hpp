@@ -48,9 +48,10 @@ struct client::login_state {
   // Each may be asked for once: so many packets may come before the one that logs in.
   bool asked_encryption = false;
   bool asked_gssapi = false;
-  std::shared_ptr<cluster::moved_client> moved; // it comes from another process: there is no login
-  std::optional<bool> word;                     // ... whose word came before it had joined its pool
-  bool learning = false;                        // a server is asked what it makes of the start-up settings
+  std::shared_ptr<cluster::moved_client> moved;      // it comes from another process: there is no login
+  std::optional<bool> word;                          // ... whose word came before it had joined its pool
+  bool learning = false;                             // a server is asked what it makes of the start-up settings
+  std::unique_ptr<cluster::relayed_session> session; // it goes on with this one: there is no start-up
 };
 
 } // namespace pg_edge::actors

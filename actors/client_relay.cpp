@@ -77,6 +77,7 @@ void client::note_query_began() {
 
 /// `again`: the server it was given was lost before anything was sent to it; the place in the queue is kept.
 void client::check_out_server(bool again) {
+  if (goes_elsewhere()) return;
   set_step(client_step::waiting);
   if (!again) wait_began_ = home().now();
   ++epoch_;

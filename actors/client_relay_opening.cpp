@@ -100,11 +100,12 @@ bool client::replay() {
     append(all, protocol::query{settings});
     ++state.replies_left;
   }
-  for (const auto& [name, parse] : state.watch.statements()) {
-    all += parse;
-    all += sync_bytes;
-    ++state.replies_left;
-  }
+  if (!state.tells_statements)
+    for (const auto& [name, parse] : state.watch.statements()) {
+      all += parse;
+      all += sync_bytes;
+      ++state.replies_left;
+    }
   if (state.replies_left == 0) return true;
   send_to_node(all);
   return false;
@@ -138,6 +139,11 @@ void client::opened_relay() {
   home().cancel(deadline_);
   last_active_ = home().now();
   if (state.began) write(news_of(state.watch.told(), state.greeted));
+  if (std::exchange(state.tells_statements, false)) { // the next node is told what there is by then
+    state.request.session->state.statements.clear();
+    state.request.session->state.unnamed.clear();
+    state.request.session->in_batch = false;
+  }
   state.watch.begin(std::move(state.greeted));
   if (!std::exchange(state.began, true)) {
     const bool wanted = login_->settings->values->log_connections;
@@ -175,7 +181,8 @@ void client::begin_relayed(const cluster::relay_request& request) {
     node_.credentials.remember_keys(request.tenant, user_, request.secret, request.client_key, request.server_key);
   else if (!request.secret.empty())
     node_.credentials.remember(request.tenant, user_, request.secret);
-  if (read_parameters()) ask_for_pool();
+  if (request.session) login_->session = std::make_unique<cluster::relayed_session>(*request.session);
+  if (login_->session || read_parameters()) ask_for_pool();
 }
 
 } // namespace pg_edge::actors

@@ -41,9 +41,10 @@ struct client::relay_state {
   reactor::clock::time_point waits_since{};
   timer pause;
   relay_step step = relay_step::opening;
-  bool began = false;     // the client has been let in
-  bool to_move = false;   // its node is going away
-  bool misplaced = false; // its pool lives elsewhere by now
+  bool began = false;            // the client has been let in
+  bool to_move = false;          // its node is going away
+  bool misplaced = false;        // its pool lives elsewhere by now
+  bool tells_statements = false; // the request itself does, so they are not replayed
 };
 
 } // namespace pg_edge::actors

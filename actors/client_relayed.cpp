@@ -26,31 +26,41 @@ constexpr int reads_in_a_row = 8;
 // -- the way there
 // -----------------------------------------------------------------------------------------------------------------
 
+/// The node that serves the pool's clients; this one if nobody knows better.
+node_number client::home_of(const pool_name& pool) const {
+  const node_number there = node_.succession.given_away() ? node_.succession.heir_of(pool) : node_.places.of(pool);
+  return there != 0 ? there : node_.links.self()->node;
+}
+
 bool client::lives_elsewhere(const config::route& way) {
-  if (!node_.places.asked()) return false;
+  if (!node_.places.asked() && !node_.succession.given_away()) return false;
   pool_name pool{way.tenant->name, way.database_name, way.server_user(user_)};
-  const node_number there = node_.places.of(pool);
-  if (there == 0 || there == node_.links.self()->node) return false;
+  if (home_of(pool) == node_.links.self()->node) return false;
   const config::settings& settings = *login_->settings->values;
   const config::pool_settings limits =
       config::resolve_pool(settings, *way.tenant, *way.database, pool.database, pool.user, way.user);
   relay_ = std::make_unique<relay_state>(*this, replication_ || limits.mode == config::pool_mode::session);
   relay_->patience = limits.query_wait_timeout;
   cluster::relay_request& request = relay_->request;
+  introduce(request, pool);
+  request.asked_user = login_->asked_user;
+  request.parameters = {login_->start_up.parameters.begin(), login_->start_up.parameters.end()};
+  relay_->pool = std::move(pool);
+  return true;
+}
+
+/// Who it is, and what lets its servers in.
+void client::introduce(cluster::relay_request& request, const pool_name& pool) {
   request.tenant = pool.tenant;
   request.database = pool.database;
   request.user = user_;
-  request.asked_user = login_->asked_user;
   request.peer_host = peer_.host;
   request.peer_port = peer_.port;
-  request.parameters = {login_->start_up.parameters.begin(), login_->start_up.parameters.end()};
-  if (const auto known = node_.credentials.find(pool.tenant, user_)) {
-    request.secret = known->secret;
-    request.client_key = known->client_key;
-    request.server_key = known->server_key;
-  }
-  relay_->pool = std::move(pool);
-  return true;
+  const auto known = node_.credentials.find(pool.tenant, user_);
+  if (!known) return;
+  request.secret = known->secret;
+  request.client_key = known->client_key;
+  request.server_key = known->server_key;
 }
 
 /// Asks the node on which the pool lives now, which need not be the one of before, and may be this one.
@@ -62,8 +72,7 @@ void client::open_relay() {
   state.misplaced = false;
   state.kept.clear();
   state.greeted = nullptr;
-  const node_number there = node_.places.of(state.pool);
-  state.node = there != 0 ? there : node_.links.self()->node;
+  state.node = home_of(state.pool);
   std::string why;
   state.stream = node_.links.open(home(), state.node, encode(state.request), caf::actor_cast<caf::actor>(this), why);
   if (!state.stream) relay_lost(why);
@@ -117,7 +126,7 @@ void client::send_to_node(protocol::bytes_view what) {
 
 /// The stream of this client, or the one that is this client's socket, has something to tell.
 void client::take_carried() {
-  if (socket_.carried() != nullptr) return on_carried();
+  if (socket_.carried() != nullptr) on_carried(); // it may be both: relayed to this node, and by it to another cluster
   if (step_ != client_step::relayed || !relay_->stream) return;
   relay_->stream->heard();
   if (!relay_->unsent.empty()) send_to_node({});
@@ -211,8 +220,7 @@ void client::park_relay() {
 /// Its pool may live elsewhere by now. It goes there between two transactions; a session that cannot move stays.
 void client::look_at_place() {
   if (step_ != client_step::relayed || relay_->step != relay_step::open) return;
-  const node_number there = node_.places.of(relay_->pool);
-  relay_->misplaced = (there != 0 ? there : node_.links.self()->node) != relay_->node;
+  relay_->misplaced = home_of(relay_->pool) != relay_->node;
   if (relay_->misplaced && relay_->watch.idle() && relay_->watch.can_move()) park_relay();
 }
 
@@ -245,8 +253,13 @@ void client::take_signal(const carried_signal& message) {
 /// The key names another node of this cluster. There is no answer to wait for.
 bool client::cancel_elsewhere(const protocol::cancel_request& request) {
   const auto node = static_cast<node_number>(cluster::node_of(request.process_id));
-  if (node == 0 || node == node_.cancels.node()) return false;
-  return node_.links.signal(home(), node, encode(cluster::relayed_cancel{request.process_id, request.key}));
+  if (node == 0) return false;
+  const protocol::bytes word = encode(cluster::relayed_cancel{request.process_id, request.key});
+  // During a take-over two clusters count their nodes alike; the key's secret tells whose it is.
+  const auto foreign = static_cast<node_number>(node | foreign_node);
+  const bool passed = node_.links.peer(foreign) && node_.links.signal(home(), foreign, word);
+  if (node == node_.cancels.node()) return passed;
+  return node_.links.signal(home(), node, word) || passed;
 }
 
 } // namespace pg_edge::actors

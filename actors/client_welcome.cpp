@@ -122,6 +122,7 @@ void client::begin_welcome() {
   if (!tenant_lets_in()) return;
   limits_ = share_->limits_for(user_);
   session_.rules = share_->rules_for(*limits_);
+  if (login_->session) return take_up_session();
   if (replication_) return check_out_server();
   send(share_ref_, attach_client{self_ptr(), login_->welcome_key});
 }
@@ -217,6 +218,11 @@ void client::finish_login() {
   session_.values = share_->intern(session_.values);
   session_.startup_values = session_.values;
   session_.custom_startup = !login_->gucs.empty() || login_->application_name.has_value();
+  begin_session();
+}
+
+/// Its half of the conversation is complete: it is told, and may speak.
+void client::begin_session() {
   const bool long_key = login_->version.minor >= protocol::long_cancel_key_minor;
   const auto key = node_.cancels.add(caf::actor_cast<caf::actor>(this), long_key);
   if (!key) return fail(protocol::error_code::too_many_clients, {"cancel keys", "1048575", "this node"});

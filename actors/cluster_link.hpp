@@ -30,9 +30,15 @@ struct cluster_link {
   /// reactor, so the clock itself is asked.
   bool may_open_servers() const {
     const std::int64_t end = lease_end_ms.load(std::memory_order_acquire);
-    return end == std::numeric_limits<std::int64_t>::max() ||
+    if (end == std::numeric_limits<std::int64_t>::max()) return true;
+    return life.load(std::memory_order_acquire) <= succession_seen.load(std::memory_order_acquire) &&
            std::chrono::steady_clock::now().time_since_epoch() < std::chrono::milliseconds(end);
   }
+
+  std::atomic<std::uint64_t> life{0}; // of this node in its cluster, a revision of the store; 0: none
+  /// Up to this revision it is known whether another cluster takes over (actors/succession): a life that is younger
+  /// opens no server. The largest number: nothing can take over.
+  std::atomic<std::uint64_t> succession_seen{std::numeric_limits<std::uint64_t>::max()};
 
 private:
   published<node_list> seen_;

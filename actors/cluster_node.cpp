@@ -52,7 +52,10 @@ void cluster_state::start(node_context* context, config::cluster_settings own, c
                                                 ? cluster::budget_rule::strict
                                                 : cluster::budget_rule::available,
                                             number != 0 ? settings.link_listen : std::string(), number},
-               now_ms(), seed, [context](const pool_key& pool) { return size_of_pool(*context, pool); });
+               now_ms(), seed, [context](const pool_key& pool) -> std::optional<cluster::pool_size> {
+                 const auto size = size_of_pool(*context, pool);
+                 return size ? std::optional(context->succession.left_of(pool, *size)) : std::nullopt;
+               });
   self->set_down_handler([this](caf::down_msg& message) { down(message); });
 }
 
@@ -117,6 +120,14 @@ caf::behavior cluster_state::behaviour() {
       [this](const links_opened&) {
         places.emplace(*node, settings.node);
         core->link_is_open();
+        act();
+      },
+      [this](const succession_moved&) {
+        const auto dead = node->succession.dead();
+        for (const cluster::departed_member& one : dead)
+          departed_seen.try_emplace(one, clock::now());
+        core->note_dead_elsewhere(now_ms(), dead);
+        core->settings_changed(now_ms());
         act();
       },
       [this](const list_nodes&) { return list(); },
@@ -220,6 +231,7 @@ void cluster_state::note_life() {
 }
 
 void cluster_state::publish_lease() {
+  this_cluster().life.store(core->members().incarnation(), std::memory_order_release); // before the lease that it has
   const node_time end = core->members().lease_end();
   // The largest number means "alone", which a member of a cluster never is.
   constexpr std::int64_t endless = std::numeric_limits<std::int64_t>::max() - 1;
@@ -236,8 +248,8 @@ void cluster_state::look_at_view() {
   log(level::info, cluster_events::view, {{"epoch", now.epoch}, {"members", names}});
   for (const cluster::departed_member& life : now.departed)
     departed_seen.try_emplace(life, clock::now());
-  std::erase_if(departed_seen, [&](const auto& one) {
-    return std::find(now.departed.begin(), now.departed.end(), one.first) == now.departed.end();
+  std::erase_if(departed_seen, [&](const auto& one) { // those of another cluster have no id
+    return one.first.id != 0 && std::find(now.departed.begin(), now.departed.end(), one.first) == now.departed.end();
   });
   roster_changed = true;
 }

@@ -78,6 +78,9 @@ struct store_told {
 /// From the node: other nodes can open links to this one from now on, and its reactors can be told things.
 struct links_opened {};
 
+/// From the actor of take-overs: what the pools of this cluster must do without is another now (succession_board).
+struct succession_moved {};
+
 struct list_nodes {};
 struct node_row {
   std::uint32_t id = 0;
@@ -144,6 +147,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::void_permits)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::store_answered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::store_told)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::links_opened)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::succession_moved)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::list_nodes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::node_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(pg_edge::actors::announce_leaving)

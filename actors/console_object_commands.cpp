@@ -130,7 +130,7 @@ void change_ban(const console_task& task, std::string_view command, config::obje
   const change_object wish{std::move(what), std::nullopt, task.by};
   ask<object_changed>(task, command, wish, [answer = task.answer, command](const object_changed& result) {
     if (result.outcome == change_outcome::done) return answer({});
-    const bool refused = result.outcome == change_outcome::no_store;
+    const bool refused = result.outcome == change_outcome::no_store || result.outcome == change_outcome::taken_over;
     answer({refused ? protocol::make_error(error_code::console_refused, {result.why})
                     : protocol::make_error(error_code::console_failed, {command, text_of(result)}),
             {},

@@ -308,6 +308,11 @@ struct check_out_refused {
 struct abandoned {
   std::uint32_t epoch = 0;
 };
+/// From the share, instead of a server: another cluster serves the pool now, and the client is out of the queue. Epoch
+/// 0, from itself: it has become a relayed client, and goes on with what it has read.
+struct go_elsewhere {
+  std::uint32_t epoch = 0;
+};
 /// From the share, while waiting long: a whole NoticeResponse.
 struct wait_notice {
   protocol::bytes notice;
@@ -561,6 +566,7 @@ enum class change_outcome : std::uint8_t {
   no_store,    // there is none
   unavailable, // the store cannot be written
   unknown,
+  taken_over, // another cluster takes over this one's objects: changes are made there
 };
 /// `if_match`: only if its revision is this one; nullopt: whatever it is.
 struct change_object {
@@ -712,6 +718,7 @@ PG_EDGE_LOCAL_MESSAGE(found_user)
 PG_EDGE_LOCAL_MESSAGE(doubt_user)
 PG_EDGE_LOCAL_MESSAGE(check_out_refused)
 PG_EDGE_LOCAL_MESSAGE(abandoned)
+PG_EDGE_LOCAL_MESSAGE(go_elsewhere)
 PG_EDGE_LOCAL_MESSAGE(wait_notice)
 PG_EDGE_LOCAL_MESSAGE(welcome)
 PG_EDGE_LOCAL_MESSAGE(cancel_client)

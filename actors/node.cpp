@@ -12,6 +12,7 @@
 #include "actors/node_state.hpp"
 #include "actors/random.hpp"
 #include "actors/resolver.hpp"
+#include "actors/succession.hpp"
 #include "actors/tenants.hpp"
 #include "actors/user_lookup.hpp"
 #include "actors/warm_pools.hpp"
@@ -87,10 +88,13 @@ bool node::start(std::vector<std::string>& errors) {
     return false;
   }
   context_.set_settings(in_force);
+  take_up_succession(context_, opened_->content);
   context_.descriptors = descriptor_limits::of(descriptor_limit());
   system_config_.set("scheduler.max-threads", control_threads);
   system_config_.set("scheduler.policy", caf::atom("sharing"));
   const bool in_cluster = !values->cluster.listen.empty(); // else it only shares the store
+  const bool can_succeed = in_cluster && number_ != 0;     // it has links, by which clients go from cluster to cluster
+  if (can_succeed) this_cluster().succession_seen = 0;
   if (in_cluster) configure_cluster(system_config_, values->cluster);
   system_ = std::make_unique<caf::actor_system>(system_config_);
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
@@ -103,6 +107,7 @@ bool node::start(std::vector<std::string>& errors) {
     return false;
   }
   spawn_control_actors();
+  if (can_succeed) context_.succession_actor = spawn_succession(*system_, context_);
   for (const auto& one : context_.reactors)
     one->start();
   context_.cancels.set_node(number_); // before anybody has a key
@@ -214,7 +219,7 @@ void node::end_control_actors() {
         caf::actor_cast<caf::actor>(context_.gatherer), caf::actor_cast<caf::actor>(context_.objects),
         caf::actor_cast<caf::actor>(context_.lookup), caf::actor_cast<caf::actor>(context_.resolver),
         caf::actor_cast<caf::actor>(context_.deriver), caf::actor_cast<caf::actor>(context_.node),
-        context_.memory_watch, this_cluster().node})
+        context_.memory_watch, context_.succession_actor, this_cluster().node})
     caf::anon_send_exit(handle, reason);
   context_.tenants = nullptr;
   context_.console = nullptr;
@@ -225,6 +230,7 @@ void node::end_control_actors() {
   context_.deriver = nullptr;
   context_.node = nullptr;
   context_.memory_watch = nullptr;
+  context_.succession_actor = nullptr;
   context_.surveyors.clear();
 }
 

@@ -20,6 +20,7 @@
 #include "actors/published.hpp"
 #include "actors/reactor.hpp"
 #include "actors/server_limits.hpp"
+#include "actors/succession_board.hpp"
 #include "actors/welcome_cache.hpp"
 #include "cluster/memory_guard.hpp"
 
@@ -89,6 +90,10 @@ public:
   std::atomic<bool> draining{false};    // no new client is let in
   std::atomic<bool> leaving{false};     // it will be so soon: clients had better go elsewhere
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+
+  // -- one cluster takes over another
+  caf::actor succession_actor; // null: not here
+  succession_board succession; // what the other cluster still has, or has by now
 
 private:
   published<node_settings> settings_;

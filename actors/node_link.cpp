@@ -107,17 +107,22 @@ void node_link::greet() {
 }
 
 std::string node_link::on_hello(const cluster::link_hello& other) {
-  if (other.cluster != self_->cluster)
-    return "it is a node of the cluster \"" + other.cluster + "\", this one is of \"" + self_->cluster + "\"";
-  if (dialled_ && other.node != node_)
-    return "node " + std::to_string(other.node) + " answers where node " + std::to_string(node_) + " was expected";
+  const std::string expected = !dialled_ || where_.cluster.empty() ? self_->cluster : where_.cluster;
+  const bool foreign = other.cluster != self_->cluster;
+  if (other.cluster != expected && (dialled_ || other.cluster != links_.admitted()))
+    return "it is a node of the cluster \"" + other.cluster + "\", " + (dialled_ ? "expected was one" : "this one is") +
+           " of \"" + expected + "\"";
+  const auto number = static_cast<node_number>(foreign ? other.node | foreign_node : other.node);
+  if (dialled_ && number != node_)
+    return "node " + std::to_string(other.node) + " answers where node " + std::to_string(node_ & ~foreign_node) +
+           " was expected";
   // A session that was relayed may find that its pool lives on its own node by now, and goes on in the same way.
-  const bool itself = other.node == self_->node && other.incarnation == self_->incarnation;
-  if (other.node == self_->node && !itself) return "it has the number of this node, " + std::to_string(other.node);
-  const auto known = links_.peer(other.node);
+  const bool itself = number == self_->node && other.incarnation == self_->incarnation;
+  if (number == self_->node && !itself) return "it has the number of this node, " + std::to_string(other.node);
+  const auto known = links_.peer(number);
   if (known && known->incarnation != 0 && known->incarnation != other.incarnation)
     return "node " + std::to_string(other.node) + " is known here by another start of it";
-  node_ = other.node;
+  node_ = number;
   step_ = step::up;
   if (dialled_) links_.link_works(home(), node_);
   log(level::info, log_event::link_up, {{"node", node_}, {"dialled", dialled_}, {"tls", socket_.tls_version()}});

@@ -30,6 +30,7 @@ struct node_links::table {
   mutable std::mutex mutex;
   std::shared_ptr<const link_identity> self = std::make_shared<link_identity>();
   std::shared_ptr<const link_service> service;
+  std::string admitted;
   std::map<node_number, link_peer> peers;
   std::map<caf::actor_id, caf::actor_addr> alive;            // dialled and accepted
   std::map<const reactor*, std::map<node_number, way>> ways; // the outer map is guarded; an inner one is its reactor's
@@ -73,6 +74,16 @@ void node_links::forget_peer(node_number node, std::string why) {
   }
   for (const caf::actor& link : links)
     caf::anon_send(link, drop_link{node, why});
+}
+
+void node_links::admit(std::string cluster) {
+  std::lock_guard held(table_->mutex);
+  table_->admitted = std::move(cluster);
+}
+
+std::string node_links::admitted() const {
+  std::lock_guard held(table_->mutex);
+  return table_->admitted;
 }
 
 void node_links::close() {
@@ -124,9 +135,10 @@ node_link* node_links::link_to(reactor& here, node_number to, std::string& why) 
   way& found = table_->ways_of(here)[to];
   if (found.link) return found.object;
   const auto where = peer(to);
-  const std::string name = "node " + std::to_string(to);
+  const std::string name = "node " + std::to_string(to & ~foreign_node);
   if (!where)
-    why = name + " is not a member of the cluster";
+    why = (to & foreign_node) == 0 ? name + " is not a member of the cluster"
+                                   : "no node of the cluster that has taken over can be reached";
   else if (here.now() < found.again_at)
     why = found.last_error;
   else if (here.stopping())

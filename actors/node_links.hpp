@@ -26,6 +26,8 @@ class node_link;
 class listening_socket;
 
 using node_number = std::uint16_t; // as in cancel keys; 0 is a node without a cluster
+/// In a node_number: the node is one of the other cluster of a take-over (actors/succession), which counts its own.
+inline constexpr node_number foreign_node = 0x8000;
 
 /// What a node says of itself on its links, and how it guards them.
 struct link_identity {
@@ -40,6 +42,7 @@ struct link_identity {
 struct link_peer {
   server_address at;
   std::uint64_t incarnation = 0; // 0: whichever
+  std::string cluster = {};      // empty: this node's own
 };
 
 /// What is done with what other nodes ask for. Called on the reactor of the link; must not wait.
@@ -66,6 +69,9 @@ public:
   void set_peer(node_number node, link_peer where);
   /// It has left or is dead: its links are lost, with this reason, and no new ones are made.
   void forget_peer(node_number node, std::string why);
+  /// Nodes of this cluster are welcome, too, as foreign ones; empty: of none.
+  void admit(std::string cluster);
+  std::string admitted() const;
   /// Lets go of everything; when the reactors have ended.
   void close();
   std::shared_ptr<const link_identity> self() const;

@@ -88,7 +88,9 @@ store_content read_content(const store_answer& listed, const std::string& root) 
   out.revision = listed.revision;
   auto objects = std::make_shared<stored_objects>();
   for (const auto& entry : listed.entries) {
-    if (is_audit_key(root, entry.key)) {
+    if (entry.key == cluster::succession_state_key(root)) {
+      out.succession = entry;
+    } else if (is_audit_key(root, entry.key)) {
       out.audit_keys.push_back(entry.key);
     } else if (const auto id = id_of(root, entry.key)) {
       auto object = config::parse_stored_object(entry.value);
@@ -144,6 +146,10 @@ private:
   void read_anew(std::function<void()> then);
   void watch(cluster::store_revision after);
   void take_event(const store_event& event);
+  /// The record of a take-over is this one now; it may say that this cluster's objects are another one's.
+  void note_succession(const std::optional<cluster::store_entry>& now);
+  void follow();
+  std::string sealed() const { return cluster::why_sealed(followed_ ? followed_ : record_, cluster_); }
   /// Brings objects_ into force; `then` gets what that changed, if it is known.
   void apply(std::function<void(const reload_result&)> then);
   // -- how the store is
@@ -159,7 +165,12 @@ private:
   control_stats stats_{actor_kind::objects};
   inner_objects::pointer self_;
   node_context& node_;
-  const std::string root_;
+  std::string root_;
+  const std::string cluster_;
+  store_revision succession_ = 0; // of the record of a take-over, as it is known here; 0: there is none
+  std::optional<cluster::succession_record> record_;
+  std::optional<cluster::succession_record> followed_; // another cluster has taken over: its objects count here
+  cluster::store_watch_id watch_ = 0;
   /// In a cluster: behind what tells entries of the audit log apart that two nodes write in one moment.
   const std::string audit_suffix_;
   stored_objects objects_;
@@ -176,13 +187,15 @@ private:
 object_keeper::object_keeper(inner_objects::pointer self, node_context& node, std::unique_ptr<cluster::store> store,
                              store_content first)
     : self_(self), node_(node), root_(store_root_of(*node.settings()->values)),
-      audit_suffix_(audit_suffix(*node.settings()->values)), store_(std::move(store)) {
+      cluster_(node.settings()->values->cluster.name), audit_suffix_(audit_suffix(*node.settings()->values)),
+      store_(std::move(store)) {
   if (!store_) return;
   if (first.read) {
     watched_ = first.revision;
     objects_ = *first.objects;
     audit_keys_ = {first.audit_keys.begin(), first.audit_keys.end()};
     watch(first.revision);
+    note_succession(first.succession);
   } else {
     failed(first.why);
     later(retry_pause, [this] { read_anew({}); });
@@ -246,6 +259,11 @@ void object_keeper::begin(const waiting_ptr& one) {
     result.why = no_store_text;
     return finish(one, std::move(result));
   }
+  if (result.why = sealed(); !result.why.empty()) {
+    result.outcome = change_outcome::taken_over;
+    result.revision = present;
+    return finish(one, std::move(result));
+  }
   const auto file = node_.settings()->of_file;
   if (wish.if_match && *wish.if_match != present && (present != 0 || !config::place_in_file(*file, wish.what.id))) {
     result.outcome = change_outcome::lost;
@@ -285,6 +303,7 @@ std::vector<store_write> object_keeper::writes_of(const waiting& one, const conf
            (plan.gone.size() > 1 ? " and " + std::to_string(plan.gone.size() - 1) + " in it" : "");
   }
   add_audit(out, {one.wish.by, what, std::string(audit_done), plan.changed_fields});
+  if (!cluster_.empty()) out.push_back({cluster::succession_state_key(root_), std::nullopt, succession_, 0, true});
   return out;
 }
 
@@ -301,7 +320,7 @@ void object_keeper::written(const waiting_ptr& one, const config::planned_change
     result.why = "somebody has changed it meanwhile";
     return read_anew([this, one, result, id]() mutable {
       // Who has not said what it must be is not refused because another node was quicker.
-      if (!one->wish.if_match && ++one->tries < most_tries) return begin(one);
+      if (!sealed().empty() || (!one->wish.if_match && ++one->tries < most_tries)) return begin(one);
       const auto found = objects_.find(id);
       result.revision = found == objects_.end() ? 0 : found->second.revision;
       finish(one, std::move(result));
@@ -398,7 +417,8 @@ caf::typed_response_promise<audit_page> object_keeper::read(const read_audit& wh
 
 /// Until it works: everything else can wait, for what is in force stays so.
 void object_keeper::read_anew(std::function<void()> then) {
-  store_->list({root_, 0, false, {}}, here([this, then](store_answer& answer) {
+  store_->list({root_, 0, false, {}}, here([this, then, root = root_](store_answer& answer) {
+                 if (root != root_) return then ? then() : void(); // another list is under way by now
                  if (!answer.ok()) {
                    failed(answer.why);
                    later(retry_pause, [this] { read_anew({}); });
@@ -411,6 +431,7 @@ void object_keeper::read_anew(std::function<void()> then) {
                  watched_ = content.revision;
                  audit_keys_ = {content.audit_keys.begin(), content.audit_keys.end()};
                  watch(content.revision);
+                 note_succession(content.succession);
                  apply([then](const reload_result&) {
                    if (then) then();
                  });
@@ -420,7 +441,7 @@ void object_keeper::read_anew(std::function<void()> then) {
 /// One watch at a time: an older one that still speaks says nothing new, since revisions are compared.
 void object_keeper::watch(cluster::store_revision after) {
   const caf::actor_addr weak = self_->address(); // the store must not keep the actor that owns it
-  store_->watch(root_, after, [this, weak](store_event event) {
+  watch_ = store_->watch(root_, after, [this, weak](store_event event) {
     if (const auto self = caf::actor_cast<caf::actor>(weak)) {
       auto kept = std::make_shared<store_event>(std::move(event));
       caf::anon_send(self, run_here{[this, kept] { take_event(*kept); }});
@@ -433,6 +454,12 @@ void object_keeper::take_event(const store_event& event) {
   watched_ = std::max(watched_, event.revision);
   bool news = false;
   for (const auto& change : event.changes) {
+    if (!change.key.starts_with(root_)) continue; // of the cluster whose objects counted before
+    if (change.key == cluster::succession_state_key(root_)) {
+      note_succession(change.value ? std::optional(cluster::store_entry{change.key, *change.value, event.revision, 0})
+                                   : std::nullopt);
+      continue;
+    }
     if (is_audit_key(root_, change.key)) {
       if (change.value)
         audit_keys_.insert(change.key);
@@ -455,6 +482,27 @@ void object_keeper::take_event(const store_event& event) {
     news = true;
   }
   if (news) apply([](const reload_result&) {});
+}
+
+// -- another cluster takes over
+// ------------------------------------------------------------------------------------------
+
+void object_keeper::note_succession(const std::optional<cluster::store_entry>& now) {
+  succession_ = now ? now->revision : 0;
+  record_ = now ? cluster::parse_succession_record(now->value) : std::nullopt;
+  const bool moves = record_ && record_->step >= cluster::succession_step::moving;
+  if (moves && !followed_ && record_->from == cluster_) follow();
+  // The record comes behind the objects that were copied.
+  if (moves && record_->to == cluster_ && !node_.succession.objects_known.load(std::memory_order_relaxed))
+    apply([this](const reload_result&) { node_.succession.objects_known = true; });
+}
+
+/// From here on what is said of users and databases is said by the other cluster.
+void object_keeper::follow() {
+  followed_ = record_;
+  root_ = cluster::store_root(followed_->to);
+  store_->unwatch(watch_);
+  read_anew({});
 }
 
 // -- how the store is

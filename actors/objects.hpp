@@ -9,11 +9,16 @@
 // Changes by others (another node of the cluster) come by a watch and take effect the same way. A store that cannot be
 // used keeps nobody from being served: what is known stays in force, changes are refused with the reason, and it is
 // tried again until it works.
+//
+// While one cluster takes over another (cluster/succession) objects of neither can be changed: a commit holds only if
+// the record of the take-over is the one that this actor knows. Once the pools move, the nodes of the cluster that was
+// taken over have the objects of the other one.
 #pragma once
 
 #include "actors/node_context.hpp"
 #include "cluster/store.hpp"
 #include "cluster/store_keys.hpp"
+#include "cluster/succession_record.hpp"
 
 #include <memory>
 #include <string>
@@ -29,7 +34,8 @@ struct store_content {
   std::string why; // not read
   cluster::store_revision revision = 0;
   std::shared_ptr<const config::stored_objects> objects = std::make_shared<const config::stored_objects>();
-  std::vector<std::string> audit_keys; // oldest first
+  std::vector<std::string> audit_keys;            // oldest first
+  std::optional<cluster::store_entry> succession; // the record of a take-over, as it stands
 };
 store_content read_content(const cluster::store_answer& listed, const std::string& root);
 /// Waits for it: a node must know its users before it lets them in. At most store_timeout.

@@ -71,7 +71,8 @@ pool_gates::words& pool_gates::words_of(const pool_scope& scope) {
 
 /// Whether the gate of this database has to be shut.
 bool pool_gates::paused_now(const key& which) const {
-  return node_paused() || said_of({which.first, {}}).paused || said_of({which.first, which.second}).paused;
+  return given_away() || node_paused() || said_of({which.first, {}}).paused ||
+         said_of({which.first, which.second}).paused;
 }
 
 void pool_gates::update() {
@@ -156,6 +157,12 @@ void pool_gates::take(const cluster::paused_scope& said) {
   update();
 }
 
+void pool_gates::give_away() {
+  const std::lock_guard lock(mutex_);
+  given_away_ = true;
+  update();
+}
+
 void pool_gates::reconnect(const pool_scope& scope) {
   const std::lock_guard lock(mutex_);
   for (const auto& [which, gate] : gates_) {
@@ -209,6 +216,17 @@ std::size_t pool_gates::count(const pool_scope& scope, bool stale_only) const {
       if (!stale_only || generation < gate->generation_) count += some;
   }
   return count;
+}
+
+std::map<std::pair<std::string, std::string>, std::uint32_t> pool_gates::servers_by_database() const {
+  const std::lock_guard lock(mutex_);
+  std::map<key, std::uint32_t> result;
+  for (const auto& [which, gate] : gates_) {
+    const std::lock_guard gate_lock(gate->mutex_);
+    for (const auto& [generation, some] : gate->servers_)
+      if (some > 0) result[which] += some;
+  }
+  return result;
 }
 
 std::vector<std::pair<std::string, std::string>> pool_gates::named() const {

@@ -119,6 +119,9 @@ public:
   /// ends a SUSPEND, too.
   gate_answer resume(const pool_scope& scope);
   void set_disabled(const pool_scope& scope, bool disabled);
+  /// Every gate is shut for good, whatever is resumed: another cluster serves the pools from now on.
+  void give_away();
+  bool given_away() const { return given_away_.load(std::memory_order_acquire); }
   /// All that is paused or disabled, for the process that takes over; and in it, before there is a pool.
   std::vector<cluster::paused_scope> in_force() const;
   void take(const cluster::paused_scope& said);
@@ -138,6 +141,8 @@ public:
   /// Servers of the scope, and those of them that are stale.
   std::size_t servers(const pool_scope& scope) const { return count(scope, false); }
   std::size_t stale_servers(const pool_scope& scope) const { return count(scope, true); }
+  /// By tenant and database, those that have any.
+  std::map<std::pair<std::string, std::string>, std::uint32_t> servers_by_database() const;
   /// Databases that are paused or disabled by name.
   std::vector<std::pair<std::string, std::string>> named() const;
 
@@ -156,6 +161,7 @@ private:
 
   std::atomic<bool> node_paused_{false};
   std::atomic<suspension> suspended_{suspension::none};
+  std::atomic<bool> given_away_{false};
   std::atomic<int> in_motion_{0}; // shares
   mutable std::mutex mutex_;      // of what follows; taken before that of a gate
   std::map<std::string, words> tenants_;

@@ -13,8 +13,10 @@ constexpr int backlog = 128;
 
 void serve_client(node_context& node, reactor& here, carried_stream_ptr what, protocol::bytes_view request) {
   const auto wanted = cluster::decode_relay_request(request);
+  const bool ready =
+      !node.draining.load(std::memory_order_relaxed) && node.succession.objects_known.load(std::memory_order_acquire);
   // An end without a word: not here, or not now. The other node asks again.
-  if (!wanted || node.draining.load(std::memory_order_relaxed)) return what->finish(true);
+  if (!wanted || !ready) return what->finish(true);
   spawn_pinned<client>(here, node, std::move(what), *wanted);
 }
 

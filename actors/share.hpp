@@ -171,6 +171,7 @@ private:
   // -- share_control.cpp
   void on_control(const control_pools& message);
   void obey_gate();
+  void send_waiters_elsewhere();
   void obey_suspension();
   bool has_unsent() const;
   void cut_unsent();

@@ -50,7 +50,19 @@ void share::obey_gate() {
     welcome_waiters({});
   }
   if (paused_) close_idle("its database is paused");
+  if (paused_ && node_.succession.given_away()) send_waiters_elsewhere();
   if (suspended_ != (gate_->suspended() != suspension::none)) obey_suspension();
+}
+
+/// Another cluster has taken over: there they wait, with what they have sent so far, and here for nothing.
+void share::send_waiters_elsewhere() {
+  for (auto place = waiters_.begin(); place != waiters_.end();) {
+    const auto here = place++;
+    if (!here->who->can_go_elsewhere()) continue;
+    send(caf::actor_cast<caf::actor>(here->client), go_elsewhere{here->epoch});
+    waiting_.erase(here->who);
+    waiters_.erase(here);
+  }
 }
 
 // -- SUSPEND

@@ -41,6 +41,7 @@ public:
     if (const auto at = parse_endpoint(one_.advertise); at && is_every(at->host))
       complain("advertise", "\"" + one_.advertise + "\" is every address; name the one that other nodes connect to");
     link();
+    succession();
     store();
     child();
     certificates();
@@ -80,6 +81,14 @@ private:
                "\"" + one_.link_listen + "\" is every address; name the one that other nodes connect to");
     else if (!parse_address(at->host))
       complain("link_listen", "\"" + one_.link_listen + "\" is no address in numbers, which the other nodes are told");
+  }
+
+  void succession() {
+    if (one_.succeeds.empty()) return;
+    name("succeeds", one_.succeeds, "cluster");
+    if (one_.succeeds == one_.name) complain("succeeds", "\"" + one_.succeeds + "\" is this cluster itself");
+    if (one_.listen.empty() || one_.link_listen.empty())
+      complain("succeeds", "needs listen and link_listen, by which the other cluster's clients are brought here");
   }
 
   void store() {

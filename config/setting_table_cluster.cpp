@@ -50,6 +50,15 @@ constexpr setting_row rows[] = {
          "Address and port of this node for links of the others, by which a cancel request finds its query whatever "
          "node it reaches, and by which clients are served on the node where their small pool lives (with `listen`); "
          "empty: each node knows its own clients only."},
+    {.name = "succeeds",
+     .sections = in_cluster,
+     .of_cluster = &c::succeeds,
+     .reloadable = restart_only,
+     .example = "\"\"",
+     .group = group,
+     .help = "Name of another cluster in the same store, which this one is to take over: it opens no server, and its "
+             "clients wait, until `pg_edgectl cluster take-over` is given; the same on all its nodes. May stay set "
+             "afterwards."},
     {.name = "store",
      .sections = in_cluster,
      .of_cluster = &c::store,

@@ -217,6 +217,7 @@ struct cluster_settings {
   std::vector<std::string> store;   // of etcd: "https://10.0.0.1:2379"
   std::string certificate, key, ca; // for nodes and for etcd; all or none of them
   std::string link_listen;          // "10.0.0.1:7433": for links of other nodes; empty: there are none
+  std::string succeeds;             // a cluster whose pools this one waits to take over; empty: none
   duration failure_timeout = std::chrono::seconds{2};
   cluster_budget budget = cluster_budget::strict;
   std::string etcd_listen, etcd_peer_listen; // of the etcd that this node runs; empty: it runs none

@@ -52,6 +52,14 @@ void relay_watch::walk(direction& way, bytes_view in, Wanted wanted, Take take) 
   }
 }
 
+void relay_watch::resume(parameter_values_ptr told, std::map<std::string, bytes> statements, bool in_batch, bool all) {
+  told_ = std::move(told);
+  in_batch_ = in_batch;
+  for (auto& [name, parse] : statements)
+    keep_statement({'P', name, std::move(parse)});
+  if (!all || kept_bytes_ > most_kept_statements) lose_track();
+}
+
 // -- from the client
 // ----------------------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,9 @@ public:
 
   /// What the client has been told of its parameters when its session began, here or on another node.
   void begin(parameter_values_ptr told) { told_ = std::move(told); }
+  /// Instead, before the first begin(): a session that was not relayed before, with what it had been told and has
+  /// prepared. `all`: those are all its statements, and each can be told by a Parse.
+  void resume(parameter_values_ptr told, std::map<std::string, bytes> statements, bool in_batch, bool all);
   /// Bytes of a logged-in client, in any pieces.
   void from_client(bytes_view in);
   /// Bytes to it, behind the opening of the session.

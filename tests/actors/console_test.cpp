@@ -303,7 +303,7 @@ BOOST_FIXTURE_TEST_CASE(B156_what_changes_something_needs_an_admin, fixture) {
   play({});
   // Those whose words are nothing without arguments.
   const std::map<std::string_view, std::string> arguments{
-      {"set", " query_timeout = 1"}, {"ban", " user somebody"}, {"unban", " user somebody"}};
+      {"set", " query_timeout = 1"}, {"ban", " user somebody"}, {"unban", " user somebody"}, {"takeover", " somebody"}};
   for (const console_command& command : console_commands()) {
     if (!command.admin) continue;
     const auto with = arguments.find(command.words);

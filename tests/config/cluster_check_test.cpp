@@ -43,6 +43,8 @@ BOOST_AUTO_TEST_CASE(mistakes_are_told_with_their_line_and_what_to_do) {
       {"etcd_listen = '10.0.0.1:1'\netcd_peer_listen = '127.0.0.1:2'\n", "etcd_listen 10.0.0.1:1 can be reached from"},
       {"link_listen = 'localhost:1'\n", "3: cluster: link_listen: \"localhost:1\" is no address in numbers"},
       {"link_listen = '0.0.0.0:1'\n", "3: cluster: link_listen: \"0.0.0.0:1\" is every address"},
+      {"succeeds = 'a b'\n", "3: cluster: succeeds: \"a b\" is no name of a cluster"},
+      {"succeeds = 'blue'\n", "3: cluster: succeeds: needs listen and link_listen"},
       {"certificate = 'c'\n", "3: cluster: certificate: certificate, key and ca go together"},
       {"failure_timeout = 0.1\n", "3: cluster: failure_timeout: is not between 200ms and 1h"},
       {"budget = 'lax'\n", "\"lax\" is not one of strict, available"},

@@ -52,6 +52,29 @@ BOOST_AUTO_TEST_CASE(it_is_idle_when_every_answer_has_come_and_no_transaction_is
   BOOST_TEST(!watch.idle());
 }
 
+BOOST_AUTO_TEST_CASE(a_session_that_was_served_here_before_is_told_to_the_next_node_with_what_it_had) {
+  const bytes old = parse("old", "select 1"), young = parse("young", "select 2");
+  relay_watch watch;
+  watch.resume(with(nullptr, "TimeZone", "UTC"), {{"old", old}}, false, true);
+  BOOST_TEST(watch.idle());
+  BOOST_TEST(watch.can_move());
+  watch.begin(watch.told());
+  watch.from_client(young + sync_it);
+  watch.from_node(parsed + is_ready);
+  BOOST_TEST((watch.statements() == std::map<std::string, bytes>{{"old", old}, {"young", young}}));
+  BOOST_TEST(watch.told()->get("TimeZone") == "UTC");
+  relay_watch in_batch;
+  in_batch.resume(nullptr, {}, true, true);
+  BOOST_TEST(!in_batch.idle());
+  in_batch.from_client(sync_it);
+  in_batch.from_node(is_ready);
+  BOOST_TEST(in_batch.idle());
+  relay_watch more; // than can be told
+  more.resume(nullptr, {{"old", old}}, false, false);
+  BOOST_TEST(!more.can_move());
+  BOOST_TEST(more.statements().empty());
+}
+
 BOOST_AUTO_TEST_CASE(in_the_midst_of_a_message_it_is_not_idle) {
   relay_watch watch;
   watch.from_client(bytes_view(ask_it).substr(0, 3));

@@ -222,10 +222,12 @@ int leave(const call& what) {
 } // namespace
 
 int run_cluster(call& what) {
+  if (what.arguments[0] == "take-over") return run_take_over(what);
+  if (what.arguments.size() > 1) throw usage_error("cluster " + what.arguments[0] + " takes no name");
   if (what.arguments[0] == "init") return init(what);
   if (what.arguments[0] == "join") return join(what);
   if (what.arguments[0] == "leave") return leave(what);
-  throw usage_error("cluster takes init, join or leave");
+  throw usage_error("cluster takes init, join, leave or take-over");
 }
 
 } // namespace pg_edge::edgectl

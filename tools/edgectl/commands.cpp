@@ -57,7 +57,9 @@ constexpr option_row node_options[] = {
 constexpr option_row cluster_options[] = {
     {"--config", "FILE", "of this host's node; else /etc/pg_edge/pg_edge.toml"},
     {"--from", "STORE", "init: the SQLite store to copy objects from; else that of store_path"},
-    {"--wait", "SECONDS", "init, join: how long etcd is waited for; else 60"},
+    {"--wait", "SECONDS", "init, join: how long etcd is waited for, else 60; take-over: until it is done, else 300"},
+    {"--status", "", "take-over: only say how far it is"},
+    {"--abort", "", "take-over: give it up, for as long as nothing has moved"},
 };
 constexpr option_row cert_options[] = {
     {"--folder", "FOLDER", "where cluster-ca.crt, cluster-ca.key and the nodes' files are; else the present one"},
@@ -89,8 +91,11 @@ constexpr command_row rows[] = {
     {"disable", "[DATABASE]", 0, 1, scope_options, "refuse new clients", run_disable},
     {"enable", "[DATABASE]", 0, 1, scope_options, "let new clients in again", run_enable},
     {"reload", "", 0, 0, {}, "read the configuration file again", run_reload},
-    {"cluster", "init|join|leave", 1, 1, cluster_options,
-     "found the cluster's store with this host's node, make its etcd a member, or take it out", run_cluster},
+    {"cluster", "init|join|leave | take-over [NAME]", 1, 2, cluster_options,
+     "found the cluster's store with this host's node, make its etcd a member, or take it out; take over the tenants "
+     "of "
+     "another cluster",
+     run_cluster},
     {"cert", "ca | node NAME", 1, 2, cert_options, "make a private authority for a cluster, or a node's certificate",
      run_cert},
     {"node", "drain NAME", 2, 2, node_options,

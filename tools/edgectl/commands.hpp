@@ -85,6 +85,7 @@ int run_ban(call& what);
 int run_unban(call& what);
 int run_apply(call& what);
 int run_cluster(call& what);
+int run_take_over(call& what); // of run_cluster
 int run_cert(call& what);
 
 /// Prints rows as a table, or as JSON. Columns that are not there are left out.
