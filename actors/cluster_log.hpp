@@ -12,7 +12,7 @@ struct cluster_event {
   std::string_view name, help, fields;
 };
 
-using cluster_event_list = std::array<const cluster_event*, 9>;
+using cluster_event_list = std::array<const cluster_event*, 10>;
 
 namespace cluster_events {
 inline constexpr cluster_event view{"cluster_view", "the nodes have agreed on who is in the cluster", "epoch members"};
@@ -29,10 +29,12 @@ inline constexpr cluster_event recovered{"permits_recovered", "a dead node's bac
                                          "node tenant database user seconds"};
 inline constexpr cluster_event waits{"node_waits", "this node is not in the cluster for the time being, and why",
                                      "reason"};
+inline constexpr cluster_event drain_unheard{
+    "drain_unheard", "a node that was asked to drain has not begun to: ask again", "node seconds"};
 inline constexpr cluster_event takeover{"cluster_takeover", "one cluster takes over another's tenants, step by step",
                                         "from to step detail by"};
-inline constexpr cluster_event_list all{&view,    &connected, &lost,  &refused, &fenced,
-                                        &awaited, &recovered, &waits, &takeover};
+inline constexpr cluster_event_list all{&view,    &connected, &lost,  &refused,       &fenced,
+                                        &awaited, &recovered, &waits, &drain_unheard, &takeover};
 } // namespace cluster_events
 
 /// As log(); defined beside it.

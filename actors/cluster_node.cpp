@@ -73,6 +73,7 @@ caf::behavior cluster_state::behaviour() {
         listen_for_silence();
         say_alive();
         search_for_lost();
+        look_after_drains();
         publish_list();
         if (roster_changed && clock::now() - roster_sent >= roster_pause) send_roster();
         if (!leaving || leave_promise.pending())

@@ -138,6 +138,7 @@ void cluster_state::connected(const cluster::node_hello& what, const caf::actor&
   log(level::info, cluster_events::connected, {{"address", address}, {"node", name}});
   core->reconnected(now_ms(), address);
   send_roster();
+  repeat_drain(name);
 }
 
 /// It is called again soon.
@@ -205,39 +206,10 @@ void cluster_state::on_envelope(const node_envelope& envelope) {
     return;
   }
   if (const auto* drain = std::get_if<cluster::node_drain>(&*read.what)) {
-    if (cluster::has_member(core->members().current(), sender.name, sender.incarnation))
-      drain_here({drain->by + " by node " + sender.name, drain->from}, std::chrono::seconds(drain->notice_s));
+    if (cluster::has_member(core->members().current(), sender.name, sender.incarnation)) on_drain(*drain, sender.name);
     return;
   }
   core->on_message(now_ms(), sender, *read.what);
-}
-
-void cluster_state::drain_here(const author& by, std::chrono::seconds notice) {
-  caf::anon_send(node->node, shut_down{shutdown_mode::wait_for_servers, by, notice});
-}
-
-member_drains cluster_state::drain(const drain_member& wanted) {
-  member_drains result;
-  if (wanted.node == settings.node) {
-    drain_here(wanted.by, wanted.notice);
-    result.known = true;
-    return result;
-  }
-  const cluster::member* whom = cluster::find_member(core->members().current(), wanted.node);
-  const cluster::member* own = core->members().self();
-  result.known = whom != nullptr;
-  if (whom == nullptr) return result;
-  const auto way_there = peers.find(whom->address);
-  if (own == nullptr)
-    result.error = "this node is not in the cluster at present";
-  else if (way_there == peers.end() || way_there->second.state != way::connected)
-    result.error = "there is no connection to it at present" +
-                   (way_there == peers.end() || way_there->second.error.empty() ? "" : ": " + way_there->second.error);
-  else
-    send_raw(way_there->second.handle,
-             cluster::node_drain{wanted.by.who, wanted.by.from, static_cast<std::uint32_t>(wanted.notice.count())},
-             own->incarnation);
-  return result;
 }
 
 } // namespace pg_edge::actors

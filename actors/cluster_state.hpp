@@ -61,6 +61,12 @@ struct cluster_state {
     clock::time_point heard{};
     std::vector<cluster::roster_entry> backends;
   };
+  /// Of another node that has not been seen to leave yet.
+  struct asked_drain {
+    std::uint64_t incarnation = 0;
+    cluster::node_drain word;
+    clock::time_point until{};
+  };
   struct search {
     bool under_way = false;
     clock::time_point began{}, next{}, said{};
@@ -112,8 +118,13 @@ struct cluster_state {
 
   node_list list() const;
   void publish_list();
+
+  // -- drains
   member_drains drain(const drain_member& wanted);
   void drain_here(const author& by, std::chrono::seconds notice);
+  void on_drain(const cluster::node_drain& word, const std::string& from);
+  void repeat_drain(const std::string& name);
+  void look_after_drains();
 
   self_pointer self;
   node_context* node = nullptr;
@@ -130,7 +141,8 @@ struct cluster_state {
   clock::time_point roster_sent{};
   std::map<cluster::departed_member, clock::time_point> departed_seen;
   std::map<node_core::clearing, search> searches;
-  cluster::departed_member life; // of this node: the last one that was in a view
+  std::map<std::string, asked_drain> asked_drains; // by node
+  cluster::departed_member life;                   // of this node: the last one that was in a view
   std::uint64_t logged_epoch = 0, fences = 0;
   std::string logged_problem;
   clock::time_point listed{};

@@ -34,7 +34,10 @@ BOOST_AUTO_TEST_CASE(a_client_stands_on_the_wire_as_ever_and_what_is_cut_is_none
 }
 
 BOOST_AUTO_TEST_CASE(a_session_stands_behind_everything_else) {
-  relay_request request{.tenant = "t", .database = "d", .user = "u"};
+  relay_request request;
+  request.tenant = "t";
+  request.database = "d";
+  request.user = "u";
   const bytes before = encode(request);
   relayed_session& session = request.session.emplace();
   session.unconfirmed = true;

@@ -74,7 +74,7 @@ public:
                            .more = "",
                            .tls = true,
                            .links = true,
-                           .api = false,
+                           .api = true,
                            .size = size,
                            .hosts = &hosts}) {
     all.require_agreement();
@@ -226,6 +226,26 @@ BOOST_AUTO_TEST_CASE(nodes_that_reach_the_store_but_not_each_other_go_on_with_wh
   BOOST_TEST(one.all.all_connected(milliseconds(20000)));
   one.stop();
   BOOST_TEST(watcher.max() <= roomy);
+}
+
+/// The word is lost with the connection on which it was said, and is said again on the next one.
+BOOST_AUTO_TEST_CASE(B162_a_drain_that_is_asked_while_the_network_is_cut_is_done_when_it_is_mended) {
+  cut_cluster one(3, roomy);
+  BOOST_TEST(one.all.all_connected(milliseconds(20000)));
+  one.hosts.isolate(true);
+  {
+    const auto there = one.all.at(0);
+    const answer told = ask(one.all.api(0), "POST", "/v1/nodes/n1/drain", R"({"notice": 0})");
+    BOOST_TEST(told.status == 202, told.body);
+  }
+  one.expect_silence();
+  BOOST_TEST(!one.all[1].log_contains("event=node_stopping"));
+  one.hosts.isolate(false);
+  BOOST_TEST(one.all[1].wait_for_log("event=node_stopping", milliseconds(30000)), one.all[1].log());
+  BOOST_TEST((one.all[1].wait() == 0));
+  for (const std::size_t i : {0U, 2U})
+    BOOST_TEST(one.all.agree(i, one.all.names({1})));
+  BOOST_TEST(!one.all[0].log_contains("event=drain_unheard"));
 }
 
 /// What a client had under way on the way to the pool's home is lost; all else waits.
