@@ -11,7 +11,6 @@ namespace pg_edge::soak {
 namespace {
 
 constexpr milliseconds drain_limit{90000}; // a long transaction may have to wait for Postgres first
-constexpr milliseconds word_limit{10000};
 constexpr int killed = 128 + SIGKILL;
 
 enum class scope : std::uint8_t { node, postgres, store, links, settings };
@@ -71,13 +70,7 @@ void drain_node(cluster_run& all, std::size_t node) {
     if (ctl(all.in.nodes, asked, {"node", "drain", "n" + std::to_string(node), "--wait", "0"}).status == 0) return;
   all.in.nodes[node].signal(SIGINT);
 }
-/// The word may have been lost on its way with the connection between two nodes that were just cut off from each other.
 void replace_drained(cluster_run& all, std::size_t node) {
-  pg_edge_process& told = all.in.nodes[node];
-  if (!told.wait_for_log("event=node_stopping", word_limit) && told.running()) {
-    all.count("drains that were asked for once more");
-    told.signal(SIGINT);
-  }
   end_with(all, node, 0, drain_limit);
 }
 
