@@ -124,6 +124,7 @@ private:
   void commit_begin();
   void took(node_time now, work what, const store_answer& answer);
   void answer_command(bool done, std::string text);
+  static std::string listed(const std::vector<std::string>& names);
   [[nodiscard]] std::string objection(const std::string& from);
   [[nodiscard]] std::optional<succession_record> others_record() const;
   [[nodiscard]] store_revision moved_at() const;
