@@ -113,7 +113,8 @@ void begin_takeover(const admin_call_ptr& call) {
   const json& body = call->request().body;
   for (const auto& [name, value] : body.items())
     if (name != "cluster") return call->fail(400, name, "unknown field");
-  if (!body.contains("cluster") || !body["cluster"].is_string() || body["cluster"] == "")
+  if (!body.contains("cluster") || !body["cluster"].is_string() ||
+      body["cluster"].get_ref<const std::string&>().empty())
     return call->fail(400, "cluster", "is no name of a cluster");
   if (!call->node().succession_actor) return call->fail(409, std::string(no_takeover));
   const take_over_cluster wish{body["cluster"].get<std::string>(), author_of(call)};
