@@ -4,6 +4,7 @@
 #include "actors/cluster_store.hpp"
 #include "actors/etcd_store.hpp"
 #include "actors/random.hpp"
+#include "actors/store_asking.hpp"
 #include "cluster/store_keys.hpp"
 #include "config/network.hpp"
 
@@ -159,7 +160,7 @@ caf::behavior cluster_state::behaviour() {
 
 void cluster_state::act() {
   for (const auto& asked : core->take_questions())
-    ask_store(asked);
+    put_to_store(*store, watches, asked, caf::actor_cast<caf::actor>(self));
   for (const auto& word : core->take_outgoing())
     deliver(word);
   publish_lease(); // before any order: it may be what allows to carry it out
@@ -178,33 +179,6 @@ void cluster_state::deliver(const node_core::outgoing& word) {
   const auto found = peers.find(word.to);
   if (found != peers.end() && found->second.state == way::connected)
     send_raw(found->second.handle, word.what, word.incarnation);
-}
-
-void cluster_state::ask_store(const cluster::store_question& asked) {
-  const auto here = caf::actor_cast<caf::actor>(self);
-  const auto number = asked.number;
-  const auto then = [here, number](cluster::store_answer answer) {
-    caf::anon_send<caf::message_priority::high>(here, store_answered{number, std::move(answer)});
-  };
-  if (const auto* list = std::get_if<cluster::ask_list>(&asked.what))
-    store->list({list->prefix, 0, false, {}}, then);
-  else if (const auto* commit = std::get_if<cluster::ask_commit>(&asked.what))
-    store->commit(commit->writes, then);
-  else if (const auto* grant = std::get_if<cluster::ask_grant>(&asked.what))
-    store->grant(grant->time_to_live, then);
-  else if (const auto* alive = std::get_if<cluster::ask_keep_alive>(&asked.what))
-    store->keep_alive(alive->lease, then);
-  else if (const auto* revoke = std::get_if<cluster::ask_revoke>(&asked.what))
-    store->revoke(revoke->lease, then);
-  else if (const auto* watch = std::get_if<cluster::ask_watch>(&asked.what))
-    watches[number] = store->watch(watch->prefix, watch->after, [here, number](cluster::store_event event) {
-      caf::anon_send<caf::message_priority::high>(here, store_told{number, std::move(event)});
-    });
-  else if (const auto* over = std::get_if<cluster::ask_unwatch>(&asked.what))
-    if (const auto found = watches.find(over->watch); found != watches.end()) {
-      store->unwatch(found->second);
-      watches.erase(found);
-    }
 }
 
 /// What this node held is not its own any more.

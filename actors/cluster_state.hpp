@@ -8,6 +8,7 @@
 #include "actors/cluster_log.hpp"
 #include "actors/cluster_node.hpp"
 #include "actors/cluster_places.hpp"
+#include "actors/store_asking.hpp"
 
 #include <caf/all.hpp>
 #include <caf/io/middleman_actor.hpp>
@@ -102,7 +103,6 @@ struct cluster_state {
 
   // -- what the core has decided
   void act();
-  void ask_store(const cluster::store_question& asked);
   void deliver(const node_core::outgoing& word);
   void look_at_view();
   void publish_lease();
@@ -148,8 +148,8 @@ struct cluster_state {
   clock::time_point listed{};
   bool leaving = false, leaves_clean = false;
   caf::typed_response_promise<left_cluster> leave_promise;
-  std::map<std::uint64_t, cluster::store_watch_id> watches; // by the core's number
-  std::unique_ptr<cluster::store> store;                    // the first to go: it calls this actor
+  store_watches watches;
+  std::unique_ptr<cluster::store> store; // the first to go: it calls this actor
 };
 
 /// With its age by now.

@@ -9,6 +9,7 @@
 #include "actors/node_context.hpp"
 #include "actors/relay.hpp"
 #include "actors/resolver.hpp"
+#include "actors/store_asking.hpp"
 #include "cluster/pool_homes.hpp"
 #include "config/network.hpp"
 
@@ -53,7 +54,6 @@ struct succession_state {
 private:
   void look();
   void act();
-  void ask_store(const cluster::store_question& asked);
   void give_away();
   void look_at_others();
   void tell_pools();
@@ -72,7 +72,7 @@ private:
   std::map<node_number, std::string> peers_;
   std::optional<clock::time_point> done_since_;
   succession_step told_step_ = succession_step::none;
-  std::map<std::uint64_t, cluster::store_watch_id> watches_;
+  store_watches watches_;
   std::unique_ptr<cluster::store> store_; // the first to go: it calls this actor
 };
 
@@ -144,7 +144,7 @@ void succession_state::act() {
   }
   this_cluster().succession_seen.store(core_->seen(), std::memory_order_release);
   for (const auto& asked : core_->take_questions())
-    ask_store(asked);
+    put_to_store(*store_, watches_, asked, caf::actor_cast<caf::actor>(self_));
   look_at_others();
   tell_pools();
   note_step();
@@ -154,27 +154,6 @@ void succession_state::act() {
         note_audit{asked_by_, asked_what_, verdict->done ? std::string(audit_done) : "refused: " + verdict->text, {}});
     if (answer_.pending()) answer_.deliver(takeover_answer{verdict->done, verdict->text});
   }
-}
-
-void succession_state::ask_store(const cluster::store_question& asked) {
-  const auto here = caf::actor_cast<caf::actor>(self_);
-  const auto number = asked.number;
-  const auto then = [here, number](cluster::store_answer got) {
-    caf::anon_send(here, store_answered{number, std::move(got)});
-  };
-  if (const auto* list = std::get_if<cluster::ask_list>(&asked.what))
-    store_->list({list->prefix, 0, false, {}}, then);
-  else if (const auto* commit = std::get_if<cluster::ask_commit>(&asked.what))
-    store_->commit(commit->writes, then);
-  else if (const auto* watch = std::get_if<cluster::ask_watch>(&asked.what))
-    watches_[number] = store_->watch(watch->prefix, watch->after, [here, number](cluster::store_event event) {
-      caf::anon_send(here, store_told{number, std::move(event)});
-    });
-  else if (const auto* over = std::get_if<cluster::ask_unwatch>(&asked.what))
-    if (const auto found = watches_.find(over->watch); found != watches_.end()) {
-      store_->unwatch(found->second);
-      watches_.erase(found);
-    }
 }
 
 // -- the other cluster's nodes
@@ -248,9 +227,9 @@ void succession_state::note_step() {
     if (!done_since_) done_since_ = clock::now();
     if (clock::now() - *done_since_ >= ready_overlap) node_->succession.taken_over = true;
   }
-  const auto now = core_->now();
   if (step == told_step_) return;
   told_step_ = step;
+  const auto now = core_->now();
   const bool gives = core_->own_role() == cluster::succession::role::from;
   const std::string& own = node_->settings()->values->cluster.name;
   const std::string detail = step == succession_step::none ? now.last.empty() ? "given up" : now.last : now.detail;

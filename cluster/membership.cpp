@@ -15,13 +15,6 @@ constexpr std::string_view folder = "cluster", nodes_folder = "cluster/nodes", l
 /// etcd grants no lease shorter than its elections last.
 constexpr std::chrono::seconds least_time_to_live{2};
 
-template <class Record>
-std::optional<Record> decode_record(const std::string& raw) {
-  const decoded_message read = decode(raw);
-  const auto* record = read.what ? std::get_if<Record>(&*read.what) : nullptr;
-  return record != nullptr ? std::optional<Record>(*record) : std::nullopt;
-}
-
 } // namespace
 
 membership::membership(membership_settings settings, node_time now, std::uint64_t seed)

@@ -237,6 +237,13 @@ struct decoded_message {
   bool malformed = false;           // the latter
 };
 [[nodiscard]] decoded_message decode(protocol::bytes_view raw);
+/// A message of this one kind; nothing: it is another, or none.
+template <class Record>
+[[nodiscard]] std::optional<Record> decode_record(protocol::bytes_view raw) {
+  const decoded_message read = decode(raw);
+  const auto* record = read.what ? std::get_if<Record>(&*read.what) : nullptr;
+  return record != nullptr ? std::optional<Record>(*record) : std::nullopt;
+}
 
 /// Why two nodes cannot be in one cluster, said from the side that has `ours`; empty: they can.
 [[nodiscard]] std::string mismatch(const node_hello& ours, const node_hello& theirs, std::uint16_t their_version);

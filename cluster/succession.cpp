@@ -13,13 +13,9 @@ constexpr node_time retry_pause{200};
 } // namespace
 
 succession::succession(succession_settings settings, node_time now)
-    : settings_(std::move(settings)), own_(root(settings_.cluster) + std::string(succession_folder), questions_),
+    : settings_(std::move(settings)), own_(store_root(settings_.cluster) + std::string(succession_folder), questions_),
       waits_(!settings_.predecessor.empty()), changed_at_(now) {
   follow_other();
-}
-
-std::string succession::root(const std::string& cluster) const {
-  return store_root(cluster);
 }
 
 succession::role succession::own_role() const {
@@ -99,8 +95,8 @@ void succession::follow_other() {
   other_.reset();
   other_cluster_.reset();
   if (name.empty()) return;
-  other_ = std::make_unique<store_mirror>(root(name) + std::string(succession_folder), questions_);
-  other_cluster_ = std::make_unique<store_mirror>(root(name) + "cluster/", questions_);
+  other_ = std::make_unique<store_mirror>(store_root(name) + std::string(succession_folder), questions_);
+  other_cluster_ = std::make_unique<store_mirror>(store_root(name) + "cluster/", questions_);
 }
 
 // -- as a node of the cluster that gives -----------------------------------------------------------------------------
@@ -143,7 +139,7 @@ void succession::drive(node_time now) {
 }
 
 void succession::ask_lists() {
-  open_ = open_work{work::list_from, questions_.ask(ask_list{root(other_name_)})};
+  open_ = open_work{work::list_from, questions_.ask(ask_list{store_root(other_name_)})};
 }
 
 void succession::compare(node_time now) {
@@ -176,7 +172,6 @@ void succession::commit(work what, std::vector<store_write> writes) {
 // -- what came of it -------------------------------------------------------------------------------------------------
 
 void succession::took(node_time now, work what, const store_answer& answer) {
-  const bool heard = answer.ok() || answer.outcome == store_outcome::conflict;
   if (!answer.ok()) {
     retry_at_ = now + retry_pause;
     own_.renew(now);
@@ -206,11 +201,11 @@ void succession::took(node_time now, work what, const store_answer& answer) {
     return;
   case work::list_from:
     from_objects_ = answer.entries;
-    open_ = open_work{work::list_to, questions_.ask(ask_list{root(settings_.cluster)})};
+    open_ = open_work{work::list_to, questions_.ask(ask_list{store_root(settings_.cluster)})};
     return;
   case work::list_to: {
-    object_copy found =
-        compare_objects(std::exchange(from_objects_, {}), root(other_name_), answer.entries, root(settings_.cluster));
+    object_copy found = compare_objects(std::exchange(from_objects_, {}), store_root(other_name_), answer.entries,
+                                        store_root(settings_.cluster));
     if (own_role() != role::to) return;
     if (step() == succession_step::sealing && !found.conflicts.empty())
       return give_up(listed(found.conflicts) + " stand" + (found.conflicts.size() == 1 ? "s" : "") +
@@ -225,7 +220,7 @@ void succession::took(node_time now, work what, const store_answer& answer) {
     return;
   case work::advance:
   case work::report:
-    if (heard) own_.renew(now);
+    own_.renew(now);
     return;
   }
 }

@@ -109,7 +109,6 @@ private:
     std::uint64_t incarnation = 0;
   };
 
-  [[nodiscard]] std::string root(const std::string& cluster) const;
   void look(node_time now);
   void take_record(node_time now);
   void follow_other();

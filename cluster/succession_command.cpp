@@ -1,4 +1,5 @@
 // A take-over and people: what they ask for, and what they are told of it.
+#include "cluster/store_keys.hpp"
 #include "cluster/succession.hpp"
 
 #include <algorithm>
@@ -74,7 +75,7 @@ void succession::begin(node_time now, const std::string& from, const std::string
   commanded_ = true;
   const auto theirs = others_record();
   if (!theirs) return commit_begin();
-  open_ = open_work{work::look_back, questions_.ask(ask_list{root(theirs->from) + "cluster/nodes/"})};
+  open_ = open_work{work::look_back, questions_.ask(ask_list{store_root(theirs->from) + "cluster/nodes/"})};
 }
 
 void succession::commit_begin() {

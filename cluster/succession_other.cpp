@@ -11,13 +11,6 @@ namespace {
 
 constexpr std::string_view nodes_part = "nodes/", leaving_part = "leaving/";
 
-template <class Record>
-std::optional<Record> decode_record(const std::string& raw) {
-  const decoded_message read = decode(raw);
-  const auto* record = read.what ? std::get_if<Record>(&*read.what) : nullptr;
-  return record != nullptr ? std::optional<Record>(*record) : std::nullopt;
-}
-
 } // namespace
 
 std::optional<view> succession::others_view() const {

@@ -52,39 +52,6 @@ int readiness(nodes& of, std::size_t node) {
   return ask(of.api(node), "GET", "/readyz").status;
 }
 
-/// Debian's HAProxy in front of both clusters: it asks /readyz of each node.
-class balancer {
-public:
-  explicit balancer(two_clusters& all) {
-    std::string text = "global\n  maxconn 2000\n"
-                       "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 5m\n  timeout server 5m\n"
-                       "  retries 3\n  option redispatch\n"
-                       "frontend postgres\n  bind 127.0.0.1:" +
-                       std::to_string(port_) +
-                       "\n  default_backend nodes\n"
-                       "backend nodes\n  balance leastconn\n  option httpchk GET /readyz\n"
-                       "  http-check expect status 200\n  default-server inter 200ms fall 1 rise 1\n";
-    for (nodes* one : {&all.blue, &all.green})
-      for (std::size_t i = 0; i < one->size(); ++i)
-        text += "  server " + one->name() + "n" + std::to_string(i) + " 127.0.0.1:" + std::to_string((*one)[i].port()) +
-                " check port " + std::to_string(one->api(i)) + "\n";
-    write_file(folder_ / "haproxy.cfg", text);
-    process_options options;
-    options.stderr_file = options.stdout_file = folder_ / "log";
-    process_ = process({"/usr/sbin/haproxy", "-db", "-f", folder_ / "haproxy.cfg"}, options);
-    const std::string conninfo = all.blue[0].conninfo() + " port=" + std::to_string(port_);
-    if (!wait_for([&] { return pq::attempt(conninfo).ok(); }, milliseconds(20000)))
-      throw test_failure("haproxy does not serve: " + read_file(folder_ / "log"));
-  }
-  std::uint16_t port() const { return port_; }
-  bool running() { return process_.running(); }
-
-private:
-  temp_dir folder_;
-  std::uint16_t port_ = free_port();
-  process process_;
-};
-
 /// pgbench beside the test, with a transaction that writes one row.
 class bench {
 public:
@@ -141,7 +108,7 @@ BOOST_AUTO_TEST_SUITE(cluster_blue_green_pgtest)
 BOOST_AUTO_TEST_CASE(B163_green_takes_over_from_blue_under_load_and_no_client_notices) {
   two_clusters all;
   make_table();
-  balancer front(all);
+  balancer front({&all.blue, &all.green});
   for (std::size_t i = 0; i < 2; ++i) {
     BOOST_TEST(readiness(all.blue, i) == 200);
     BOOST_TEST(readiness(all.green, i) == 503);

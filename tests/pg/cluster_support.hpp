@@ -207,4 +207,39 @@ private:
   std::string wrong_;
 };
 
+/// Debian's HAProxy in front of the nodes of these clusters: it asks /readyz of each, as docs/operations.md advises.
+class balancer {
+public:
+  explicit balancer(const std::vector<nodes*>& clusters)
+      : conninfo_((*clusters.front())[0].conninfo() + " port=" + std::to_string(port_)) {
+    std::string text = "global\n  maxconn 2000\n"
+                       "defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 5m\n  timeout server 5m\n"
+                       "  retries 3\n  option redispatch\n"
+                       "frontend postgres\n  bind 127.0.0.1:" +
+                       std::to_string(port_) +
+                       "\n  default_backend nodes\n"
+                       "backend nodes\n  balance leastconn\n  option httpchk GET /readyz\n"
+                       "  http-check expect status 200\n  default-server inter 200ms fall 1 rise 1\n";
+    for (nodes* one : clusters)
+      for (std::size_t i = 0; i < one->size(); ++i)
+        text += "  server " + one->name() + "n" + std::to_string(i) + " 127.0.0.1:" + std::to_string((*one)[i].port()) +
+                " check port " + std::to_string(one->api(i)) + "\n";
+    write_file(folder_ / "haproxy.cfg", text);
+    process_options options;
+    options.stderr_file = options.stdout_file = folder_ / "log";
+    process_ = process({"/usr/sbin/haproxy", "-db", "-f", folder_ / "haproxy.cfg"}, options);
+    if (!wait_for([&] { return pq::attempt(conninfo_).ok(); }, milliseconds(20000)))
+      throw test_failure("haproxy does not serve: " + read_file(folder_ / "log"));
+  }
+  std::uint16_t port() const { return port_; }
+  const std::string& conninfo() const { return conninfo_; }
+  bool running() { return process_.running(); }
+
+private:
+  temp_dir folder_;
+  std::uint16_t port_ = free_port();
+  std::string conninfo_;
+  process process_;
+};
+
 } // namespace pg_edge::test
