@@ -7,7 +7,7 @@
 namespace pg_edge::actors {
 
 void put_to_store(cluster::store& store, store_watches& watches, const cluster::store_question& asked,
-               const caf::actor& whom) {
+                  const caf::actor& whom) {
   const auto number = asked.number;
   const auto then = [whom, number](cluster::store_answer answer) {
     caf::anon_send<caf::message_priority::high>(whom, store_answered{number, std::move(answer)});
