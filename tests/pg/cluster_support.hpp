@@ -9,8 +9,10 @@
 
 #include <atomic>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <mutex>
+#include <regex>
 #include <thread>
 
 namespace pg_edge::test {
@@ -208,6 +210,7 @@ private:
 };
 
 /// Debian's HAProxy in front of the nodes of these clusters: it asks /readyz of each, as docs/operations.md advises.
+/// Once constructed it has asked every node: before that it takes each for one that serves.
 class balancer {
 public:
   explicit balancer(const std::vector<nodes*>& clusters)
@@ -218,26 +221,42 @@ public:
                        "frontend postgres\n  bind 127.0.0.1:" +
                        std::to_string(port_) +
                        "\n  default_backend nodes\n"
+                       "frontend figures\n  mode http\n  bind 127.0.0.1:" +
+                       std::to_string(figures_port_) +
+                       "\n  stats enable\n  stats uri /\n"
                        "backend nodes\n  balance leastconn\n  option httpchk GET /readyz\n"
+                       // A node that is slow to answer is not one that says no: the machine may have much to do.
+                       "  timeout check 10s\n"
                        "  http-check expect status 200\n  default-server inter 200ms fall 1 rise 1\n";
+    std::size_t count = 0;
     for (nodes* one : clusters)
-      for (std::size_t i = 0; i < one->size(); ++i)
+      for (std::size_t i = 0; i < one->size(); ++i, ++count)
         text += "  server " + one->name() + "n" + std::to_string(i) + " 127.0.0.1:" + std::to_string((*one)[i].port()) +
                 " check port " + std::to_string(one->api(i)) + "\n";
     write_file(folder_ / "haproxy.cfg", text);
     process_options options;
     options.stderr_file = options.stdout_file = folder_ / "log";
     process_ = process({"/usr/sbin/haproxy", "-db", "-f", folder_ / "haproxy.cfg"}, options);
-    if (!wait_for([&] { return pq::attempt(conninfo_).ok(); }, milliseconds(20000)))
-      throw test_failure("haproxy does not serve: " + read_file(folder_ / "log"));
+    if (!wait_for([&] { return asked() == count; }, milliseconds(20000)) || !pq::attempt(conninfo_).ok())
+      throw test_failure("haproxy does not serve: " + read_file(folder_ / "log") + figures());
   }
   std::uint16_t port() const { return port_; }
   const std::string& conninfo() const { return conninfo_; }
   bool running() { return process_.running(); }
+  /// What it counts and knows of every server, as CSV.
+  std::string figures() const { return ask(figures_port_, "GET", "/;csv").body; }
 
 private:
+  /// How many nodes have answered a check, with yes or no.
+  std::size_t asked() const {
+    const std::string csv = figures();
+    const std::regex answered(",(\\* )?L7(OK|STS),");
+    return static_cast<std::size_t>(
+        std::distance(std::sregex_iterator(csv.begin(), csv.end(), answered), std::sregex_iterator()));
+  }
+
   temp_dir folder_;
-  std::uint16_t port_ = free_port();
+  std::uint16_t port_ = free_port(), figures_port_ = free_port();
   std::string conninfo_;
   process process_;
 };
