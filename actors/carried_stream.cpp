@@ -22,15 +22,34 @@ void tell(const caf::actor_addr& whom, Message message) {
 
 } // namespace
 
+void byte_queue::append(protocol::bytes_view what) {
+  size_ += what.size();
+  while (!what.empty()) {
+    if (blocks_.empty() || blocks_.back().size() >= block_size) blocks_.emplace_back();
+    protocol::bytes& last = blocks_.back();
+    const std::size_t part = std::min(what.size(), block_size - last.size());
+    // One that grows gets its full size at once; most hold one small message and never do.
+    if (!last.empty() && last.size() + part > last.capacity()) last.reserve(block_size);
+    last.append(what.substr(0, part));
+    what.remove_prefix(part);
+  }
+}
+
+protocol::bytes_view byte_queue::front(std::size_t most) const {
+  return size_ == 0 ? protocol::bytes_view() : protocol::bytes_view(blocks_.front()).substr(begin_, most);
+}
+
 void byte_queue::drop(std::size_t count) {
+  size_ -= count;
   begin_ += count;
-  if (begin_ >= bytes_.size()) {
-    begin_ = 0;
-    bytes_.clear();
-    if (bytes_.capacity() > kept_capacity) protocol::bytes().swap(bytes_);
-  } else if (begin_ > bytes_.size() / 2) {
-    bytes_.erase(0, begin_);
-    begin_ = 0;
+  while (!blocks_.empty() && begin_ >= blocks_.front().size()) {
+    begin_ -= blocks_.front().size();
+    if (blocks_.size() > 1 || blocks_.front().capacity() > kept_capacity) {
+      blocks_.erase(blocks_.begin());
+    } else {
+      blocks_.front().clear();
+      break;
+    }
   }
 }
 
@@ -102,10 +121,13 @@ io_result carried_stream::read(char* out, std::size_t size) {
     if (lost_) return {io_status::failed, 0};
     return {other_finished_ ? io_status::closed : io_status::would_block, 0};
   }
-  const protocol::bytes_view piece = in_.front(size);
-  std::memcpy(out, piece.data(), piece.size());
-  const std::size_t count = piece.size();
-  in_.drop(count);
+  std::size_t count = 0;
+  while (count < size && !in_.empty()) {
+    const protocol::bytes_view piece = in_.front(size - count);
+    std::memcpy(out + count, piece.data(), piece.size());
+    count += piece.size();
+    in_.drop(piece.size());
+  }
   consumed_ += count;
   if (consumed_ >= most_kept / 2) call_link(held);
   return {io_status::ok, count};
@@ -181,10 +203,13 @@ void carried_stream::give(protocol::bytes_view what) {
 
 std::size_t carried_stream::pull(protocol::bytes& out, std::size_t most) {
   std::unique_lock held(mutex_);
-  const protocol::bytes_view piece = out_.front(most);
-  const std::size_t count = piece.size();
-  out.append(piece);
-  out_.drop(count);
+  std::size_t count = 0;
+  while (count < most && !out_.empty()) {
+    const protocol::bytes_view piece = out_.front(most - count);
+    out.append(piece);
+    count += piece.size();
+    out_.drop(piece.size());
+  }
   if (count > 0 && std::exchange(owner_blocked_, false)) tell_owner(held);
   return count;
 }

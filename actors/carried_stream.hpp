@@ -32,18 +32,23 @@ struct carried_signal {
 /// To a link: its streams have something for it.
 struct link_called {};
 
-/// Bytes in at one end and out at the other.
+/// Bytes in at one end and out at the other. In blocks, since one large buffer that comes and goes would be mapped and
+/// unmapped each time.
 class byte_queue {
 public:
-  std::size_t size() const { return bytes_.size() - begin_; }
-  bool empty() const { return size() == 0; }
-  void append(protocol::bytes_view what) { bytes_.append(what); }
-  protocol::bytes_view front(std::size_t most) const { return protocol::bytes_view(bytes_).substr(begin_, most); }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  void append(protocol::bytes_view what);
+  /// At most so many, as they stand together.
+  protocol::bytes_view front(std::size_t most) const;
   void drop(std::size_t count);
 
 private:
-  protocol::bytes bytes_;
-  std::size_t begin_ = 0;
+  static constexpr std::size_t block_size = 32 * 1024;
+
+  std::vector<protocol::bytes> blocks_; // a handful at most
+  std::size_t begin_ = 0;               // in the first block
+  std::size_t size_ = 0;
 };
 
 /// The streams of one link that have something for it; any thread adds to them.

@@ -16,6 +16,8 @@ namespace {
 /// Many pieces that are shorter than this, on average, are copied into one: that is cheaper than naming each to the
 /// kernel, and a peer is not sent a packet for every few of them.
 constexpr std::size_t small_piece = 256;
+/// More than this is not copied in front of each read.
+constexpr std::size_t most_kept_in_scratch = 4096;
 
 } // namespace
 
@@ -115,7 +117,7 @@ void connection::pump() {
       home().again_first(*this);
       break;
     }
-    if (!(in_.empty() ? read_scratch() : read_behind())) break;
+    if (!(in_.size() <= most_kept_in_scratch ? read_scratch() : read_behind())) break;
   }
   pumping_ = false;
 }
@@ -144,18 +146,25 @@ bool connection::note_read(io_result got, std::size_t room) {
   return false;
 }
 
+/// A little that is kept goes in front of what is read, so that the rest of a message comes with as much behind it as
+/// any other read gives.
 bool connection::read_scratch() {
   const std::span<char> room = home().scratch();
-  const io_result got = socket_.read(room.data(), room.size());
-  if (!note_read(got, room.size())) return false;
-  const std::size_t used = on_bytes({room.data(), got.bytes});
-  if (used < got.bytes && open()) in_.assign(room.data() + used, got.bytes - used);
+  const std::size_t before = in_.size();
+  std::memcpy(room.data(), in_.data(), before);
+  const io_result got = socket_.read(room.data() + before, room.size() - before);
+  if (!note_read(got, room.size() - before)) return false;
+  in_.clear();
+  const protocol::bytes_view all(room.data(), before + got.bytes);
+  const std::size_t used = on_bytes(all);
+  if (used < all.size() && open()) in_.assign(all.substr(used));
+  shrink_input();
   return true;
 }
 
 bool connection::read_behind() {
   const std::size_t before = in_.size();
-  const std::size_t room = std::clamp<std::size_t>(before, 4096, reactor::scratch_size);
+  const std::size_t room = std::min(before, reactor::scratch_size);
   in_.resize(before + room);
   const io_result got = socket_.read(in_.data() + before, room);
   in_.resize(before + (got.status == io_status::ok ? got.bytes : 0));

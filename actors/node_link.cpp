@@ -12,10 +12,10 @@ namespace pg_edge::actors {
 
 namespace {
 
-/// What is gathered for one write.
-constexpr std::size_t most_in_a_write = 256 * 1024;
+/// What is gathered for one write: less than the allocator would map anew each time a socket leaves the rest of it.
+constexpr std::size_t most_in_a_write = 96 * 1024;
 /// Writes in a turn; then the reactor's other work comes first.
-constexpr int writes_per_turn = 4;
+constexpr int writes_per_turn = 10;
 /// Looks at the clock, and pings, within failure_timeout.
 constexpr int ticks_in_timeout = 4;
 
@@ -95,6 +95,7 @@ void node_link::secure() {
     begin_connect_tls(*context, where_.at.host, config::tls_mode::verify_ca);
   else
     begin_accept_tls(*context, false);
+  socket_.expect_bulk();
 }
 
 void node_link::on_handshake() {

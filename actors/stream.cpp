@@ -27,6 +27,8 @@ namespace {
 
 /// One TLS record's worth: what is handed to OpenSSL at a time.
 constexpr std::size_t record_size = SSL3_RT_MAX_PLAIN_LENGTH;
+/// What is read at a time where much is expected: some four records.
+constexpr std::size_t bulk_read_size = std::size_t{72} * 1024;
 
 bool is_would_block(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
@@ -55,6 +57,13 @@ public:
       cutter.advance(take);
     }
     return {scratch, filled};
+  }
+
+  /// Whether there is more than so many bytes.
+  bool left_after(std::size_t size) const {
+    auto rest = *this;
+    rest.advance(size);
+    return !rest.done();
   }
 
   void advance(std::size_t size) {
@@ -373,10 +382,12 @@ io_result stream::write_tls(const iovec* pieces, int count) {
   tls_->write_wants_read = false;
   for (record_cutter cutter(pieces, count); !cutter.done();) {
     const auto [data, size] = cutter.next(scratch.data());
+    tls_->socket.more_follows = cutter.left_after(size);
     ERR_clear_error();
     errno = 0;
     std::size_t n = 0;
     const int result = SSL_write_ex(tls_->ssl.get(), data, size, &n);
+    tls_->socket.more_follows = false;
     if (result != 1) {
       const auto status = judge(result, "TLS write");
       if (status == io_status::would_block) tls_->write_wants_read = SSL_want_read(tls_->ssl.get());
@@ -431,6 +442,10 @@ void stream::start_tls_connect(SSL_CTX& context, const std::string& host, config
   if (prepared) return;
   tls_->ssl.reset();
   fail_with_text("cannot verify a server certificate for the host name \"" + host + "\"");
+}
+
+void stream::expect_bulk() {
+  if (tls_ && tls_->ssl) SSL_set_default_read_buffer_len(tls_->ssl.get(), bulk_read_size);
 }
 
 io_status stream::handshake() {

@@ -76,6 +76,9 @@ public:
   /// server's certificate must be for it; verify_ca is a matter of the context alone.
   void start_tls_connect(SSL_CTX& context, const std::string& host, config::tls_mode mode, bool direct = false);
 
+  /// After one of the two: many records at a time will come, and memory for them is no matter.
+  void expect_bulk();
+
   /// Goes on with the handshake: ok when it is done (then read() at once: data may be buffered), would_block when it
   /// waits for the socket in either direction (call it again on each event), else the connection is lost.
   io_status handshake();

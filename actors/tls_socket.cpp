@@ -43,9 +43,10 @@ int bio_read(BIO* bio, char* out, int size) {
 
 int bio_write(BIO* bio, const char* data, int size) {
   BIO_clear_retry_flags(bio);
+  const int flags = MSG_NOSIGNAL | (bio_of(bio).more_follows ? MSG_MORE : 0);
   ssize_t n = 0;
   do
-    n = ::send(bio_fd(bio), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+    n = ::send(bio_fd(bio), data, static_cast<std::size_t>(size), flags);
   while (n < 0 && errno == EINTR);
   if (n < 0 && is_would_block(errno)) BIO_set_retry_write(bio);
   return static_cast<int>(n);

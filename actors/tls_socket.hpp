@@ -14,6 +14,9 @@ struct tls_socket {
 
   int fd = -1;
   int key_updates = 0; // since there was data
+  /// What is sent now is not the end of what will be sent at once, so that the kernel need not make a segment of its
+  /// own of each record.
+  bool more_follows = false;
   bool too_many() const { return key_updates > most_key_updates; }
 
   /// Makes `ssl` use it; false: out of memory.

@@ -183,7 +183,7 @@ bool stream_mux::fail(std::string why) {
 }
 
 std::size_t stream_mux::feed(protocol::bytes_view in, mux_events& events) {
-  std::size_t used = 0;
+  std::size_t used = broken_.empty() ? feed_data(in, events) : 0;
   while (broken_.empty() && in.size() - used >= stream_header_size) {
     const char* at = in.data() + used;
     const auto kind = static_cast<stream_frame>(static_cast<unsigned char>(at[0]));
@@ -197,12 +197,37 @@ std::size_t stream_mux::feed(protocol::bytes_view in, mux_events& events) {
       fail("a frame of " + std::to_string(length) + " bytes");
       break;
     }
+    if (kind == stream_frame::data) {
+      used += stream_header_size;
+      if (begin_data(which, length)) used += feed_data(in.substr(used), events);
+      continue;
+    }
     if (in.size() - used - stream_header_size < length) break;
     const protocol::bytes_view body = in.substr(used + stream_header_size, length);
     used += stream_header_size + length;
     take_frame(kind, which, body, events);
   }
   return broken_.empty() ? used : in.size();
+}
+
+/// The body of a frame of data, which is passed on as it comes: a link reads what there is, not whole frames.
+std::size_t stream_mux::feed_data(protocol::bytes_view in, mux_events& events) {
+  const protocol::bytes_view part = in.substr(0, data_left_);
+  data_left_ -= static_cast<std::uint32_t>(part.size());
+  if (!part.empty() && streams_.contains(data_of_)) events.on_data(data_of_, part);
+  return part.size();
+}
+
+bool stream_mux::begin_data(stream_id which, std::uint32_t length) {
+  data_of_ = which;
+  data_left_ = length;
+  const auto found = streams_.find(which);
+  if (found == streams_.end()) return known(which);
+  stream_state& state = found->second;
+  if (state.other_finished) return fail("data behind the end of stream " + std::to_string(which));
+  if (length > state.may_receive) return fail("stream " + std::to_string(which) + " sent more than it may");
+  state.may_receive -= length;
+  return true;
 }
 
 bool stream_mux::take_frame(stream_frame kind, stream_id which, protocol::bytes_view body, mux_events& events) {
@@ -231,11 +256,12 @@ bool stream_mux::take_frame(stream_frame kind, stream_id which, protocol::bytes_
       return true;
     }
     [[fallthrough]];
-  case stream_frame::data:
   case stream_frame::credit:
   case stream_frame::finish:
   case stream_frame::reset:
     return take_stream_frame(kind, which, body, events);
+  case stream_frame::data: // by feed()
+    break;
   }
   return true; // of a later version
 }
@@ -260,23 +286,18 @@ bool stream_mux::take_open(stream_id which, protocol::bytes_view body, mux_event
   return true;
 }
 
-bool stream_mux::was_opened(stream_id which) const {
-  if (which == 0) return false;
-  return which % 2 == next_own_ % 2 ? which < next_own_ : which <= newest_other_;
+/// Of a stream that is no more: we ended it while the frame was on its way. Else it never was.
+bool stream_mux::known(stream_id which) {
+  const bool own = which % 2 == next_own_ % 2;
+  const bool was_opened = which != 0 && (own ? which < next_own_ : which <= newest_other_);
+  return was_opened || fail("stream " + std::to_string(which) + " does not exist");
 }
 
 bool stream_mux::take_stream_frame(stream_frame kind, stream_id which, protocol::bytes_view body, mux_events& events) {
   const auto found = streams_.find(which);
-  if (found == streams_.end()) // we ended it while this was on its way
-    return was_opened(which) || fail("stream " + std::to_string(which) + " does not exist");
+  if (found == streams_.end()) return known(which);
   stream_state& state = found->second;
   switch (kind) {
-  case stream_frame::data:
-    if (state.other_finished) return fail("data behind the end of stream " + std::to_string(which));
-    if (body.size() > state.may_receive) return fail("stream " + std::to_string(which) + " sent more than it may");
-    state.may_receive -= static_cast<std::uint32_t>(body.size());
-    if (!body.empty()) events.on_data(which, body);
-    return true;
   case stream_frame::credit:
     return take_credit(state, which, body);
   case stream_frame::finish:

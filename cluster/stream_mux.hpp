@@ -145,7 +145,9 @@ private:
   void put(stream_frame kind, stream_id which, protocol::bytes_view body);
   void take_turn(stream_id which, protocol::bytes& out, mux_source& source);
   void end_if_over(stream_id which);
-  bool was_opened(stream_id which) const;
+  bool known(stream_id which);
+  std::size_t feed_data(protocol::bytes_view in, mux_events& events);
+  bool begin_data(stream_id which, std::uint32_t length);
   bool take_frame(stream_frame kind, stream_id which, protocol::bytes_view body, mux_events& events);
   bool take_hello(protocol::bytes_view body, mux_events& events);
   bool take_open(stream_id which, protocol::bytes_view body, mux_events& events);
@@ -161,6 +163,8 @@ private:
   std::uint32_t window_;
   stream_id next_own_;         // even or odd
   stream_id newest_other_ = 0; // the last one the other side opened
+  stream_id data_of_ = 0;      // whose data comes now
+  std::uint32_t data_left_ = 0;
   bool greeted_ = false;
   bool dismissed_ = false;
 };
