@@ -1,9 +1,9 @@
-// A client of a cluster that another one has taken over (actors/succession): when it needs a server the next time it is
-// given none, but becomes a client that is relayed to a node of the other cluster, with all that its session is. It
-// does not notice. On that node it is a client whose socket is a stream and which begins with a session instead of a
-// login.
+// A client whose pool has moved to another node of the cluster, or to another cluster that has taken over
+// (actors/succession): when it needs a server the next time it is given none, but becomes a client that is relayed to
+// that node, with all that its session is. It does not notice. There it is a client whose socket is a stream and which
+// begins with a session instead of a login.
 //
-//   idle, waiting --(given away, and a server is needed)--> relayed, parked --> as in client_relayed.cpp
+//   idle, waiting --(moved, and a server is needed)--> relayed, parked --> as in client_relayed.cpp
 //   a login that asks what its session begins with -------------> relayed, opening
 //
 // What cannot be told to another node stays, and its server with it: sessions in session mode that have one,
@@ -51,7 +51,7 @@ bool client::can_go_elsewhere() const {
 
 /// True: it needs no server here any more.
 bool client::goes_elsewhere() {
-  if (!node_.succession.given_away() || !can_go_elsewhere()) return false;
+  if (!(share_->lives_elsewhere() || node_.succession.given_away()) || !can_go_elsewhere()) return false;
   if (login_ != nullptr) {
     if (!lives_elsewhere(*login_->route)) return false;
     relay_->waits_since = home().now();

@@ -96,8 +96,10 @@ private:
 
   void places_have_changed() {
     home().each_resident([&](pinned_actor& one) {
-      if (one.kind() != actor_kind::client || static_cast<const client&>(one).step() != client_step::relayed) return;
-      caf::anon_send(caf::actor_cast<caf::actor>(&one), places_changed{});
+      const bool relayed =
+          one.kind() == actor_kind::client && static_cast<const client&>(one).step() == client_step::relayed;
+      if (relayed || one.kind() == actor_kind::share)
+        caf::anon_send(caf::actor_cast<caf::actor>(&one), places_changed{});
     });
   }
 

@@ -308,7 +308,7 @@ struct check_out_refused {
 struct abandoned {
   std::uint32_t epoch = 0;
 };
-/// From the share, instead of a server: another cluster serves the pool now, and the client is out of the queue. Epoch
+/// From the share, instead of a server: another node serves the pool now, and the client is out of the queue. Epoch
 /// 0, from itself: it has become a relayed client, and goes on with what it has read.
 struct go_elsewhere {
   std::uint32_t epoch = 0;

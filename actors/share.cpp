@@ -4,6 +4,7 @@
 #include "actors/cluster_words.hpp"
 #include "actors/log.hpp"
 #include "actors/meter.hpp"
+#include "actors/relay.hpp"
 #include "actors/share_directory.hpp"
 #include "protocol/errors.hpp"
 
@@ -58,6 +59,7 @@ caf::behavior share::make_behavior() {
   openings_ = gate_->openings();
   motion_ = std::make_unique<pool_gates::motion>(node_.gates);
   on_settings();
+  look_at_place();
   share_directory::here().add(pool_->name.tenant, pool_->name.database, pool_->name.user, *this);
   return {
       [this](const abandon& message) { on_abandon(message); },
@@ -77,6 +79,7 @@ caf::behavior share::make_behavior() {
       },
       [this](const limits_moved&) { on_limits_moved(); },
       [this](const void_permits&) { on_voided(); },
+      [this](const places_changed&) { look_at_place(); },
       [this](const login_turn&) { on_login_turn(); },
       [this](const end_clients& message) { on_end_clients(message); },
       [this](const control_pools& message) { on_control(message); },

@@ -74,6 +74,8 @@ public:
   const pool_common_ptr& pool() const { return pool_; }
   /// An exception ends this client: nothing may wait for it any more.
   void lose(const client& who) noexcept;
+  /// Another node of the cluster serves the pool's clients: those that need a server are to go there.
+  bool lives_elsewhere() const { return lives_elsewhere_; }
   /// SUSPEND: its clients and their servers are not to be read.
   bool suspended() const { return suspended_; }
   /// What its clients may still read in this turn of the reactor.
@@ -190,6 +192,7 @@ private:
   // -- share_cluster.cpp
   void note_backend(const class server& what, bool there);
   bool lease_is_over() const;
+  void look_at_place();
   void on_voided();
 
   // -- share_upkeep.cpp
@@ -236,6 +239,7 @@ private:
   std::unique_ptr<pool_gates::motion> motion_; // while it lives
   bool paused_ = false;                        // the gate was shut when last looked at
   bool suspended_ = false;                     // likewise
+  bool lives_elsewhere_ = false;
   std::uint64_t openings_ = 0;
   clock::time_point ask_again_at_{};
   std::unordered_map<class server*, server_entry> servers_;

@@ -1,5 +1,6 @@
-// What a share does as part of a cluster: it notes its backends for the other nodes, and lets go of everything when
-// this node has been given up. Without [cluster] nothing of it is ever called for.
+// What a share does as part of a cluster: it notes its backends for the other nodes, sends its clients to the pool's
+// home when that is another node, and lets go of everything when this one has been given up. Without [cluster] nothing
+// of it is ever called for.
 #include "actors/cluster_link.hpp"
 #include "actors/cluster_words.hpp"
 #include "actors/share.hpp"
@@ -14,6 +15,16 @@ void share::note_backend(const class server& what, bool there) {
 
 bool share::lease_is_over() const {
   return !this_cluster().may_open_servers();
+}
+
+/// The pool has moved to another node, to one that has joined perhaps. Its clients here would take permits back from
+/// there again and again, and each one's way is a connection to Postgres closed and another opened; so they are relayed
+/// from now on, as those are that log in now. Who has a server goes when it needs the next one.
+void share::look_at_place() {
+  if (!node_.places.asked()) return;
+  const node_number home = node_.places.of(pool_->name);
+  lives_elsewhere_ = home != 0 && home != node_.links.self()->node;
+  if (lives_elsewhere_) send_waiters_elsewhere();
 }
 
 /// The others take care of what was held here, so it is only let go of. Clients between transactions do not notice; who

@@ -54,7 +54,7 @@ void share::obey_gate() {
   if (suspended_ != (gate_->suspended() != suspension::none)) obey_suspension();
 }
 
-/// Another cluster has taken over: there they wait, with what they have sent so far, and here for nothing.
+/// Another node serves the pool now: there they wait, with what they have sent so far, and here for nothing.
 void share::send_waiters_elsewhere() {
   for (auto place = waiters_.begin(); place != waiters_.end();) {
     const auto here = place++;

@@ -179,7 +179,12 @@ void lose_home(const std::function<void(pg_edge_process&)>& lose, const std::fun
   BOOST_TEST(clients.progress(300), clients.wrong());
   BOOST_TEST(idle.value("show time zone") == "Asia/Tokyo");
   BOOST_TEST(idle.exec_prepared("kept", {"4"}).value() == "8");
-  // It comes back, and the pool goes home: those that are relayed follow.
+  // One of these is connected where the pool lives now.
+  relayed_clients later;
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != home) later.start(all[i], 2);
+  BOOST_TEST(later.progress(100), later.wrong());
+  // It comes back, and the pool goes home: its clients follow, wherever they are.
   const int logins = logins_of(all[home]);
   revive(all[home]);
   for (std::size_t i = 0; i < 3; ++i)
@@ -187,6 +192,17 @@ void lose_home(const std::function<void(pg_edge_process&)>& lose, const std::fun
   BOOST_TEST(wait_for([&] { return logins_of(all[home]) != logins; }, milliseconds(20000)));
   BOOST_TEST(clients.progress(300), clients.wrong());
   BOOST_TEST(idle.exec_prepared("kept", {"5"}).value() == "10");
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != home) BOOST_TEST(wait_for([&] { return servers_of(all[i]) == 0; }, milliseconds(20000)));
+  std::array<int, 3> before{};
+  for (std::size_t i = 0; i < 3; ++i)
+    before[i] = logins_of(all[i]);
+  BOOST_TEST(later.progress(300), later.wrong());
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_TEST(logins_of(all[i]) == before[i]); // no permit travels
+  later.stop();
+  BOOST_TEST(later.wrong() == "");
+  BOOST_TEST(later.lost == 0);
   clients.stop();
   BOOST_TEST(clients.wrong() == "");
   BOOST_TEST(clients.lost <= 6); // each client once at most: those with something under way
