@@ -209,6 +209,30 @@ BOOST_AUTO_TEST_CASE(what_is_under_way_to_a_stream_that_was_reset_is_dropped) {
   BOOST_TEST(both.a.mux.streams() == 0);
 }
 
+BOOST_AUTO_TEST_CASE(data_is_passed_on_as_it_comes_and_not_kept_for_the_rest_of_its_frame) {
+  pair_of_nodes both;
+  const auto id = both.open();
+  exchange(both.a, both.b);
+  const bytes whole = frame(3, id, "data in parts") + frame(9, id, "signal");
+  const std::size_t cut = stream_header_size + 7;
+  BOOST_TEST(both.b.mux.feed(bytes_view(whole).substr(0, cut), both.b) == cut);
+  BOOST_TEST(both.b.streams[id].got == "data in");
+  // Of a frame that is none of data the whole must be there.
+  BOOST_TEST(both.b.mux.feed(bytes_view(whole).substr(cut, 10), both.b) == 6U);
+  BOOST_TEST(both.b.streams[id].got == "data in parts");
+  BOOST_TEST(both.b.mux.feed(bytes_view(whole).substr(cut + 6), both.b) == whole.size() - cut - 6);
+  BOOST_TEST((both.b.signals.at(0) == std::pair<stream_id, std::string>{id, "signal"}));
+  // The rest of what is under way when the stream is reset belongs to nobody, and the next frame to its own stream.
+  const auto other = both.open();
+  exchange(both.a, both.b);
+  BOOST_TEST(both.b.mux.feed(bytes_view(whole).substr(0, cut), both.b) == cut);
+  both.b.mux.reset(id, "enough");
+  both.b.mux.feed(whole.substr(cut, 6) + frame(3, other, "mine"), both.b);
+  BOOST_TEST(both.b.streams[id].all_got == "data in partsdata in");
+  BOOST_TEST(both.b.streams[other].got == "mine");
+  BOOST_TEST(both.b.mux.broken() == "");
+}
+
 BOOST_AUTO_TEST_CASE(frames_of_a_later_version_are_skipped) {
   BOOST_TEST(broken_by(frame(77, 5, "whatever")).empty());
 }

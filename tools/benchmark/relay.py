@@ -1,17 +1,22 @@
-"""What it costs a client that its pool lives on another node: two nodes of a cluster on this machine, the pools on the
-second, the load on the second (local) or on the first (relayed), in alternating rounds, with plain links and with
-mutual TLS. `home_us` and `edge_us` are the CPU time a query of the node that has the pool and of the one that has the
-client; where machines are apart, the greater of the two limits the throughput, not their sum."""
+"""What it costs a client that its pool lives on another node: a cluster of two nodes with one etcd on this machine, a
+pool that lives on one of them, the load on that one (local) or on the other (relayed), in alternating rounds, with plain
+links and with mutual TLS. `home_us` and `edge_us` are the CPU time a query of the node that has the pool and of the one
+that has the client; where machines are apart, the greater of the two limits the throughput, not their sum."""
 
 import os
+import re
+import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from machine import Server, free_port
-from poolers import Setup, pg_edge_toml
+from poolers import Setup, database, pg_edge_toml, user
 from report import alternating, ratio_text, ratios, summary
 from workloads import load_generator
+
+pool_size = 7 # the largest that lives on one of two nodes
 
 # name, protocol, clients, bytes of the row that is answered
 rows = [("SELECT 1 simple 1 client", "simple", 1, 1), ("SELECT 1 simple", "simple", 16, 1),
@@ -22,33 +27,70 @@ figures = [("tps", "queries/s", 0), ("p50", "p50 us", 1), ("p99", "p99 us", 1), 
 
 
 class Nodes:
-    """Node 1 has the clients that are relayed, node 2 has the pools."""
+    """The first has the pool, the second the clients that are relayed."""
 
     def __init__(self, chosen, folder, stub, tls):
         self.folder = Path(tempfile.mkdtemp(prefix="relay.", dir=folder))
-        self.folder.chmod(0o755)
-        (self.folder / "home").write_text("2")
+        self.folder.chmod(0o777)
         if tls:
             make_certificates(self.folder)
-        links = [free_port(), free_port()]
-        log = open(folder / "relay.log", "ab")
-        self.nodes = []
-        for number in (2, 1):
+        self.servers = []
+        try:
+            self.start(chosen, folder, stub, tls)
+        except BaseException:
+            self.stop()
+            raise
+
+    def start(self, chosen, folder, stub, tls):
+        client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        self.servers.append(Server(["etcd", "--data-dir", str(self.folder / "etcd"), "--listen-client-urls", client,
+                                    "--advertise-client-urls", client, "--listen-peer-urls", peer,
+                                    "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"],
+                                   open(self.folder / "etcd.log", "ab"), int(client.rsplit(":", 1)[1])))
+        logs = []
+        for name in ("n0", "n1"):
             port = free_port()
-            config = self.folder / f"node{number}.toml"
-            config.write_text(pg_edge_toml(Setup(folder, stub, reactors=chosen.reactors), port))
-            peers = [f"{i + 1}={link}" for i, link in enumerate(links)]
-            command = [f"{chosen.build_folder}/tests/relay_node", "--config", str(config), str(number),
-                       str(links[number - 1]), str(self.folder / "home"), *([f"tls={self.folder}"] if tls else []),
-                       *peers]
-            self.nodes.append(Server(command, log, port))
+            config = self.folder / f"{name}.toml"
+            setup = Setup(folder, stub, reactors=chosen.reactors, pool_size=pool_size)
+            # A machine that is busy with load on all cores may stand still for a while.
+            cluster = ["[cluster]", 'name = "bench"', f'node = "{name}"', f'listen = "127.0.0.1:{free_port()}"',
+                       f'link_listen = "127.0.0.1:{free_port()}"', f'store = ["{client}"]', "failure_timeout = 15"]
+            if tls:
+                cluster += [f'{key} = "{self.folder}/{file}"' for key, file in
+                            (("certificate", "node.crt"), ("key", "node.key"), ("ca", "ca.crt"))]
+            config.write_text(pg_edge_toml(setup, port) + "\n".join(cluster) + "\n")
+            logs.append(self.folder / f"{name}.log")
+            self.servers.append(Server([f"{chosen.build_folder}/pg_edge", "--config", str(config)],
+                                       open(logs[-1], "ab"), port))
+        self.nodes = self.servers[1:]
+        await_true(lambda: all(sees_both(log.read_text()) for log in logs), "the nodes do not find each other")
+        subprocess.run(["psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.nodes[0].port), "-U", user, "-d", database,
+                        "-c", "select 1"], check=True, stdout=subprocess.DEVNULL)
+        if "event=server_connected" not in logs[0].read_text():
+            self.nodes.reverse()
+
+    def stop(self):
+        for one in reversed(self.servers):
+            one.stop()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for one in self.nodes:
-            one.stop()
+        self.stop()
+
+
+def sees_both(log):
+    views = re.findall(r'event=cluster_view .*members="?([^"\s]*)', log)
+    return bool(views) and set(views[-1].split(",")) == {"n0", "n1"}
+
+
+def await_true(condition, otherwise):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise SystemExit(otherwise)
 
 
 def make_certificates(folder):
@@ -59,7 +101,8 @@ def make_certificates(folder):
     run("req", *new, "-keyout", "node.key", "-out", "node.csr", "-subj", "/CN=node")
     run("x509", "-req", "-in", "node.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out", "node.crt",
         "-days", "2")
-    os.chmod(folder / "node.key", 0o644) # of this run only; the nodes run as another user
+    if os.geteuid() == 0:
+        shutil.chown(folder / "node.key", "postgres", "postgres") # as whom the nodes run
 
 
 def run(chosen, folder, _rivals):
