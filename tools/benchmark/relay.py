@@ -1,6 +1,6 @@
 """What it costs a client that its pool lives on another node: a cluster of two nodes with one etcd on this machine, a
-pool that lives on one of them, the load on that one (local) or on the other (relayed), in alternating rounds, with plain
-links and with mutual TLS. `home_us` and `edge_us` are the CPU time a query of the node that has the pool and of the one
+pool that lives on one of them, the load on that one (local) or on the other (relayed), in alternating rounds, with
+plain links and with mutual TLS. `home_us` and `edge_us` are the CPU time a query of the node that has the pool and of the one
 that has the client; where machines are apart, the greater of the two limits the throughput, not their sum."""
 
 import os
@@ -64,8 +64,8 @@ class Nodes:
                                        open(logs[-1], "ab"), port))
         self.nodes = self.servers[1:]
         await_true(lambda: all(sees_both(log.read_text()) for log in logs), "the nodes do not find each other")
-        subprocess.run(["psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.nodes[0].port), "-U", user, "-d", database,
-                        "-c", "select 1"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.nodes[0].port), "-U", user, "-d",
+                        database, "-c", "select 1"], check=True, stdout=subprocess.DEVNULL)
         if "event=server_connected" not in logs[0].read_text():
             self.nodes.reverse()
 
