@@ -1,7 +1,7 @@
 """What it costs a client that its pool lives on another node: a cluster of two nodes with one etcd on this machine, a
 pool that lives on one of them, the load on that one (local) or on the other (relayed), in alternating rounds, with
-plain links and with mutual TLS. `home_us` and `edge_us` are the CPU time a query of the node that has the pool and of the one
-that has the client; where machines are apart, the greater of the two limits the throughput, not their sum."""
+plain links and with mutual TLS. `home_us` and `edge_us` are the CPU time a query of the node that has the pool and of
+the one that has the client; where machines are apart, the greater of the two limits the throughput, not their sum."""
 
 import os
 import re
