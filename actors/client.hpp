@@ -73,6 +73,7 @@ public:
   caf::behavior make_behavior() override;
   void on_exit() override;
   bool take(const std::type_info& type, const void* message) override;
+  void prefetch() const noexcept override;
   const char* name() const override { return "client"; }
   void on_prompt() override;
 

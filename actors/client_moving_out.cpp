@@ -38,8 +38,10 @@ bool plain(const cluster::moved_statement& one) {
 // -- on the client's node
 // ------------------------------------------------------------------------------------------------------------------
 
-/// Nothing of it may be under way on a server, in the middle of a message, or of a kind that only a server has.
+/// Nothing of it may be under way on a server, in the middle of a message, or of a kind that only a server has. Whom
+/// another node relays here is taken elsewhere by that one; only a cluster that was given away cannot wait for it.
 bool client::can_go_elsewhere() const {
+  if (comes_by_link() && !node_.succession.given_away()) return false;
   if (server_ != nullptr || share_ == nullptr || stays_) return false;
   if (login_ != nullptr) return login_->route.has_value() && !login_->moved && !login_->session;
   if (replication_ || limits_ == nullptr || session_.frame_left != 0 || session_.skip_until_sync) return false;

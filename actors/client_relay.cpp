@@ -13,6 +13,12 @@ bool client::keeps_server() const {
   return replication_ || (limits_ != nullptr && limits_->mode == config::pool_mode::session);
 }
 
+/// Its share has its next server, and counts for it.
+void client::prefetch() const noexcept {
+  if (share_ != nullptr) prefetch_lines(share_, sizeof *share_);
+  if (server_ != nullptr) prefetch_lines(static_cast<const io_handler*>(server_), io_handler::usual_size);
+}
+
 std::size_t client::relay(protocol::bytes_view in) {
   if (!within_memory()) return in.size();
   std::size_t used = 0;

@@ -164,6 +164,11 @@ std::size_t server::on_bytes(protocol::bytes_view in) {
   }
 }
 
+/// Whom it answers.
+void server::prefetch() const noexcept {
+  if (client_ != nullptr) prefetch_lines(static_cast<const io_handler*>(client_), io_handler::usual_size);
+}
+
 std::size_t server::relay(protocol::bytes_view in) {
   std::size_t used = 0;
   while (open() && step_ != server_step::closing) {

@@ -68,6 +68,7 @@ public:
   caf::behavior make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "server"; }
+  void prefetch() const noexcept override;
 
   // -- for the share and the client on the same reactor
   // ------------------------------------------------------------------

@@ -108,8 +108,7 @@ BOOST_AUTO_TEST_CASE(a_node_of_a_cluster_is_not_taken_over_and_goes_on) {
 
 BOOST_AUTO_TEST_CASE(readiness_gives_notice_while_clients_are_still_let_in) {
   nodes all({.nodes = 2, .settings = "", .more = "", .tls = false, .links = true, .api = true});
-  for (std::size_t i = 0; i < 2; ++i)
-    BOOST_REQUIRE(all.agree(i, "n0,n1"));
+  all.require_agreement();
   BOOST_TEST(ask(all.api(0), "GET", "/readyz").status == 200);
   BOOST_TEST(ask(all.api(0), "POST", "/v1/nodes/n7/drain").status == 404);
   BOOST_TEST(ask(all.api(0), "POST", "/v1/nodes/n0/drain", R"({"notice": -1})").field() == "notice");

@@ -58,10 +58,15 @@ public:
     BOOST_TEST(told.status == 0, told.out << told.err << (*this)[victim].log());
     BOOST_TEST(((*this)[victim].wait() == 0));
   }
-  /// The test goes no further unless each node sees all that were started.
+  /// The test goes no further unless each node sees all that were started, and is there to be asked: it opens its
+  /// doors, that of the API among them, after it has become a member.
   void require_agreement() {
-    for (std::size_t i = 0; i < size(); ++i)
+    for (std::size_t i = 0; i < size(); ++i) {
       BOOST_REQUIRE(agree(i, names()));
+      const bool answers =
+          !serves_api() || wait_for([&] { return ask(api(i), "GET", "/healthz").status == 200; }, milliseconds(40000));
+      BOOST_REQUIRE_MESSAGE(answers, (*this)[i].log());
+    }
   }
 };
 

@@ -46,6 +46,7 @@ public:
   int permits() const { return options_.size; }
   const std::string& name() const { return name_; }
   const std::string& address(std::size_t i) const { return addresses_.at(i); }
+  bool serves_api() const { return options_.api; }
   std::uint16_t api(std::size_t i) const { return apis_.at(i); }
   std::string folder() const { return folder_.path(); }
 
