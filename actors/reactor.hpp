@@ -90,9 +90,9 @@ class reactor final : public caf::execution_unit {
 public:
   using clock = std::chrono::steady_clock;
 
-  // Bounds of one turn, so that no actor and no socket waits for others longer than a fraction of a millisecond; where a
-  // thousand connections have something at once it is some milliseconds. Fewer events a turn would be dearer: a server
-  // that rested must then be asked whether it is still there before it is handed out.
+  // Bounds of one turn, so that no actor and no socket waits for others longer than a fraction of a millisecond; where
+  // a thousand connections have something at once it is some milliseconds. Fewer events a turn would be dearer: a
+  // server that rested must then be asked whether it is still there before it is handed out.
   static constexpr std::size_t messages_per_resume = 32;
   static constexpr std::size_t resumes_per_turn = 256;
   static constexpr int events_per_turn = 1024;
