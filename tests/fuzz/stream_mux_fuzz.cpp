@@ -17,11 +17,16 @@ struct end final : mux_events, mux_source {
     return other.cluster == "no" ? "not welcome" : "";
   }
   void on_open(stream_id which, bytes_view request) override { note("open " + std::to_string(which) + bytes(request)); }
+  /// In whatever parts it comes. Half of all that has come is used up.
   void on_data(stream_id which, bytes_view data) override {
-    note("data " + std::to_string(which) + bytes(data));
+    if (data_of != which) note("data " + std::to_string(which) + " ");
+    data_of = which;
+    notes += data;
+    const std::size_t used = (came[which] + data.size()) / 2 - came[which] / 2;
+    came[which] += data.size();
     if ((kept[which] += data.size()) > stream_window) std::abort();
-    mux.consumed(which, data.size() / 2);
-    kept[which] -= data.size() / 2;
+    mux.consumed(which, used);
+    kept[which] -= used;
   }
   void on_finish(stream_id which) override {
     note("finish " + std::to_string(which));
@@ -34,10 +39,14 @@ struct end final : mux_events, mux_source {
     out.append(most / 2, 'x');
     return most / 2;
   }
-  void note(const bytes& what) { notes += what + "\n"; }
+  void note(const bytes& what) {
+    notes += "\n" + what;
+    data_of = 0;
+  }
 
   stream_mux mux{stream_mux::side::accepted, link_hello{.cluster = "c"}};
-  std::map<stream_id, std::size_t> kept;
+  std::map<stream_id, std::size_t> came, kept;
+  stream_id data_of = 0; // whose data notes end with
   bytes notes;
 };
 

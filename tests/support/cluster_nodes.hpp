@@ -46,7 +46,8 @@ public:
   int permits() const { return options_.size; }
   const std::string& name() const { return name_; }
   const std::string& address(std::size_t i) const { return addresses_.at(i); }
-  bool serves_api() const { return options_.api; }
+  /// Whether the test can ask it: not in a network of its own.
+  bool serves_api() const { return options_.api && options_.hosts == nullptr; }
   std::uint16_t api(std::size_t i) const { return apis_.at(i); }
   std::string folder() const { return folder_.path(); }
 
