@@ -4,7 +4,6 @@
 #include <caf/send.hpp>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace pg_edge::actors {
@@ -33,10 +32,6 @@ void byte_queue::append(protocol::bytes_view what) {
     last.append(what.substr(0, part));
     what.remove_prefix(part);
   }
-}
-
-protocol::bytes_view byte_queue::front(std::size_t most) const {
-  return size_ == 0 ? protocol::bytes_view() : protocol::bytes_view(blocks_.front()).substr(begin_, most);
 }
 
 void byte_queue::drop(std::size_t count) {
@@ -121,13 +116,8 @@ io_result carried_stream::read(char* out, std::size_t size) {
     if (lost_) return {io_status::failed, 0};
     return {other_finished_ ? io_status::closed : io_status::would_block, 0};
   }
-  std::size_t count = 0;
-  while (count < size && !in_.empty()) {
-    const protocol::bytes_view piece = in_.front(size - count);
-    std::memcpy(out + count, piece.data(), piece.size());
-    count += piece.size();
-    in_.drop(piece.size());
-  }
+  const std::size_t count =
+      in_.take(size, [&](protocol::bytes_view piece) { out = std::copy(piece.begin(), piece.end(), out); });
   consumed_ += count;
   if (consumed_ >= most_kept / 2) call_link(held);
   return {io_status::ok, count};
@@ -203,13 +193,7 @@ void carried_stream::give(protocol::bytes_view what) {
 
 std::size_t carried_stream::pull(protocol::bytes& out, std::size_t most) {
   std::unique_lock held(mutex_);
-  std::size_t count = 0;
-  while (count < most && !out_.empty()) {
-    const protocol::bytes_view piece = out_.front(most - count);
-    out.append(piece);
-    count += piece.size();
-    out_.drop(piece.size());
-  }
+  const std::size_t count = out_.take(most, [&](protocol::bytes_view piece) { out.append(piece); });
   if (count > 0 && std::exchange(owner_blocked_, false)) tell_owner(held);
   return count;
 }

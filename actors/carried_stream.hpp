@@ -39,12 +39,22 @@ public:
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   void append(protocol::bytes_view what);
-  /// At most so many, as they stand together.
-  protocol::bytes_view front(std::size_t most) const;
+  /// Gives at most so many to `use`, piece by piece, and forgets them; returns how many it were.
+  template <class Use>
+  std::size_t take(std::size_t most, Use use) {
+    std::size_t count = 0;
+    while (count < most && !empty()) {
+      const protocol::bytes_view piece = protocol::bytes_view(blocks_.front()).substr(begin_, most - count);
+      use(piece);
+      count += piece.size();
+      drop(piece.size());
+    }
+    return count;
+  }
   void drop(std::size_t count);
 
 private:
-  static constexpr std::size_t block_size = 32 * 1024;
+  static constexpr std::size_t block_size = std::size_t{32} * 1024;
 
   std::vector<protocol::bytes> blocks_; // a handful at most
   std::size_t begin_ = 0;               // in the first block

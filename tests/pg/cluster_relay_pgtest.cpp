@@ -3,6 +3,8 @@
 #include "tests/pg/cluster_support.hpp"
 #include "tests/support/wire_client.hpp"
 
+#include <array>
+
 using namespace pg_edge::test;
 
 namespace {
